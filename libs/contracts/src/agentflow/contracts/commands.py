@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from agentflow.contracts.ids import DEFAULT_TENANT, TOKEN_PATTERN, ExecutionId, TenantId
+from agentflow.contracts.ids import DEFAULT_TENANT, ID_PATTERN, ExecutionId, TenantId
 from agentflow.contracts.message import Message, StreamName
 
 
@@ -17,7 +17,7 @@ class Command(Message):
 
     STREAM: ClassVar[StreamName | None] = "COMMANDS"
 
-    tenant: TenantId = Field(default=DEFAULT_TENANT, pattern=TOKEN_PATTERN)
+    tenant: TenantId = Field(default=DEFAULT_TENANT, pattern=ID_PATTERN)
     requested_by: str | None = None
     request_id: str | None = None
     reply_to: str | None = Field(
@@ -37,9 +37,9 @@ class ExecuteWorkflow(Command):
 
     SUBJECT: ClassVar[str] = "commands.{tenant}.execute"
 
-    execution_id: ExecutionId | None = Field(default=None, pattern=TOKEN_PATTERN)
+    execution_id: ExecutionId | None = Field(default=None, pattern=ID_PATTERN)
     workflow: dict[str, Any] | None = None
-    workflow_id: str | None = Field(default=None, pattern=TOKEN_PATTERN)
+    workflow_id: str | None = Field(default=None, pattern=ID_PATTERN)
     workflow_version: int | None = None
     initial_state: dict[str, Any] = Field(default_factory=dict)
     timeout_seconds: float | None = Field(default=None, gt=0, le=30 * 86400)
@@ -65,5 +65,5 @@ class CancelExecution(Command):
 
     SUBJECT: ClassVar[str] = "commands.{tenant}.cancel"
 
-    execution_id: ExecutionId = Field(pattern=TOKEN_PATTERN)
+    execution_id: ExecutionId = Field(pattern=ID_PATTERN)
     reason: str | None = None

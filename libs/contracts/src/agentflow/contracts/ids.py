@@ -15,7 +15,7 @@ QueueId = NewType("QueueId", str)
 WorkflowId = NewType("WorkflowId", str)
 
 NODE_ID_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
-TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,128}$"
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,128}$"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 DEFAULT_TENANT = TenantId("default")

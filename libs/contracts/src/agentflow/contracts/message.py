@@ -49,7 +49,8 @@ class Message(BaseModel):
     @classmethod
     def decode(cls, data: bytes) -> Self:
         """Parse a payload; raises pydantic.ValidationError."""
-        return cls.__pydantic_validator__.validate_json(data)
+        message: Self = cls.__pydantic_validator__.validate_json(data)
+        return message
 
 
 class _Fields(dict[str, Any]):

@@ -72,7 +72,7 @@ def check_text(value: Any, pointer: str = "") -> None:
 
 
 def clean_text(value: Any) -> Any:
-    """The same JSON with NUL and lone surrogates replaced by U+FFFD, for output already paid for."""
+    """The same JSON with NUL and lone surrogates replaced: for output already paid for."""
     if isinstance(value, str):
         if "\x00" in value:
             value = value.replace("\x00", "\ufffd")
