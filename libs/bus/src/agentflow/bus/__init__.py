@@ -1,1 +1,1 @@
-
+"""Streams, publishing, consuming and leases over NATS JetStream."""
