@@ -41,7 +41,7 @@ types:
 	@$(BIN)/mypy $(SOURCES)
 
 imports:
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 drift:
 	@$(BIN)/python -m agentflow.cli.reference --check
