@@ -16,8 +16,11 @@ from nats.js.errors import NotFoundError
 
 from agentflow.bus import names
 from agentflow.bus.settings import BusSettings
+from agentflow.contracts.events import NodeEvent, decode_event
 
 _QUIET = 5.0
+_ENDS = frozenset(("completed", "failed", "cancelled", "timed_out"))
+_OUTCOMES = frozenset(("completed", "failed", "timed_out", "skipped"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,21 @@ class LogReader:
             yield message
             if message.sequence >= last.sequence:
                 return
+
+    async def node_resolved(self, tenant: str, execution_id: str, node_id: str) -> bool:
+        """Whether the log already holds this node's outcome, or the execution's end.
+
+        Reads the execution's whole log: for redelivered tasks only.
+        """
+        async for message in self.read(tenant, execution_id):
+            entity, verb = message.subject.split(".")[-2:]
+            if entity == "execution" and verb in _ENDS:
+                return True
+            if entity == "node" and verb in _OUTCOMES:
+                event = decode_event(message.subject, message.data)
+                if isinstance(event, NodeEvent) and event.node_id == node_id:
+                    return True
+        return False
 
     async def follow(
         self, tenant: str, execution_id: str, after: int = 0
