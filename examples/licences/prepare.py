@@ -27,17 +27,21 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def field_of(package: Distribution, field: str) -> str:
+    """A field of its metadata, empty when it is not there."""
+    values = package.metadata.get_all(field) or [""]
+    return str(values[0]).strip()
+
+
 def licence_of(package: Distribution) -> str:
     """The SPDX expression, else the classifiers, else the first line of the free text."""
-    metadata = package.metadata
-    if expression := metadata.get("License-Expression"):
+    if expression := field_of(package, "License-Expression"):
         return expression
-    classifiers = metadata.get_all("Classifier") or []
+    classifiers = package.metadata.get_all("Classifier") or []
     named = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License :: ")]
     if named := [name for name in named if name != "OSI Approved"]:
         return "; ".join(named)
-    text = (metadata.get("License") or "").strip()
-    return text.partition("\n")[0][:LONGEST_LICENCE]
+    return field_of(package, "License").partition("\n")[0][:LONGEST_LICENCE]
 
 
 def needs_of(package: Distribution) -> set[str]:
@@ -51,7 +55,7 @@ def installed() -> dict[str, Distribution]:
     """The packages by name; of two of the same name the one that is imported."""
     found: dict[str, Distribution] = {}
     for package in distributions():
-        if name := package.metadata.get("Name"):
+        if name := field_of(package, "Name"):
             found.setdefault(normalised(name), package)
     return dict(sorted(found.items()))
 
