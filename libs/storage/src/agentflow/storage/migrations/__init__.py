@@ -1,0 +1,1 @@
+"""The one Alembic history; `migrate.py` runs it."""
