@@ -1,1 +1,1 @@
-
+"""The `agentflow` command and the embedded stack behind `agentflow dev`."""

@@ -1,0 +1,32 @@
+"""`agentflow doctor`: is everything here that AgentFlow needs, and does it answer?"""
+
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Check this machine and the running stack; exit 1 if something is wrong.
+
+    Says for each finding what to do about it. Changes nothing.
+    """
+    from dataclasses import asdict
+
+    from agentflow.cli.asyncs import run_async
+    from agentflow.cli.checkup import examine
+    from agentflow.cli.output import Output
+    from agentflow.cli.tables import plain_table
+
+    output = Output()
+    findings = run_async(examine())
+    if as_json:
+        output.result([asdict(finding) for finding in findings])
+    else:
+        table = plain_table("", "WHAT", "FOUND", "WHAT TO DO")
+        for finding in findings:
+            table.add_row(*finding.cells())
+        output.table(table)
+    if any(finding.state == "bad" for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""docs/reference is generated from the code: what the code says cannot be out of date."""
