@@ -53,9 +53,7 @@ class ValidateWorkflow(Command):
     SUBJECT: ClassVar[str] = "commands.{tenant}.validate"
 
     workflow: Any = Field(default=None, description="the spec as parsed JSON")
-    text: str | None = Field(
-        default=None, description="the spec as text: gives lines and columns"
-    )
+    text: str | None = Field(default=None, description="the spec as text: gives lines and columns")
     plan: bool = False
     node: str | None = Field(default=None, description="validate this node alone")
 

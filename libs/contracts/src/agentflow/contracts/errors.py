@@ -96,9 +96,7 @@ class NodeFailed(AgentflowError):
         self.retry_after = retry_after
         self.details = details or {}
 
-    def to_node_error(
-        self, node_id: str | None = None, attempt: int | None = None
-    ) -> NodeError:
+    def to_node_error(self, node_id: str | None = None, attempt: int | None = None) -> NodeError:
         return NodeError(
             code=self.error_code,
             message=self.message,

@@ -229,9 +229,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     NodeCancelled,
 )
 
-_BY_VERB: dict[str, type[Event]] = {
-    event.SUBJECT.split("}.", 2)[2]: event for event in EVENT_TYPES
-}
+_BY_VERB: dict[str, type[Event]] = {event.SUBJECT.split("}.", 2)[2]: event for event in EVENT_TYPES}
 
 
 def event_type(subject: str) -> type[Event] | None:

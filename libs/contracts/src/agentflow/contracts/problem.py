@@ -13,16 +13,10 @@ class Issue(BaseModel):
     code: str
     message: str
     severity: Literal["error", "warning"] = "error"
-    pointer: str = Field(
-        default="", description="JSON pointer (RFC 6901) into the document"
-    )
+    pointer: str = Field(default="", description="JSON pointer (RFC 6901) into the document")
     node_id: str | None = None
-    line: int | None = Field(
-        default=None, description="1-based, where the text is known"
-    )
-    column: int | None = Field(
-        default=None, description="1-based, where the text is known"
-    )
+    line: int | None = Field(default=None, description="1-based, where the text is known")
+    column: int | None = Field(default=None, description="1-based, where the text is known")
     hint: str | None = None
 
 
@@ -52,8 +46,6 @@ class NodeError(BaseModel):
     node_id: str | None = None
     attempt: int | None = None
     retryable: bool = False
-    retry_after: float | None = Field(
-        default=None, description="seconds, said by the provider"
-    )
+    retry_after: float | None = Field(default=None, description="seconds, said by the provider")
     hint: str | None = None
     details: dict[str, Any] = Field(default_factory=dict)

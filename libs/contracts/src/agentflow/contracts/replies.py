@@ -44,9 +44,7 @@ class PlanView(BaseModel):
     """The plan of a workflow as people read it."""
 
     order: tuple[str, ...] = Field(description="node ids in plan order")
-    stages: tuple[tuple[str, ...], ...] = Field(
-        description="nodes of equal topological rank"
-    )
+    stages: tuple[tuple[str, ...], ...] = Field(description="nodes of equal topological rank")
     critical_path: tuple[str, ...] = Field(description="the longest chain of nodes")
     parallel_edges: tuple[tuple[str, str], ...] = Field(
         description="edges whose target may run beside another target of the same source"

@@ -6,7 +6,7 @@ The models check shapes only. Whether the graph makes sense is the engine's to s
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from agentflow.contracts.ids import NODE_ID_PATTERN
 
@@ -52,6 +52,11 @@ class DefaultOnError(SpecModel):
 
     default: Any
 
+    @model_serializer
+    def _keep_null(self) -> dict[str, Any]:
+        """`{"default": null}` is a choice: messages leave out fields that are None, not this."""
+        return {"default": self.default}
+
 
 class GotoOnError(SpecModel):
     """On failure the walk goes on at this node instead of the node's own edges."""
@@ -95,11 +100,9 @@ class Node(SpecModel):
         for key in NODE_SETTINGS:
             if key in metadata and key not in data:
                 lifted[key] = metadata[key]
-        if (
-            "source_id" not in lifted
-            and "source" not in lifted
-            and "source" in metadata
-        ):
+        if "source" in data and "source_id" not in data:
+            lifted.pop("source_id", None)  # the node's own `source` wins over its metadata
+        elif "source_id" not in lifted and "source" in metadata:
             lifted["source_id"] = metadata["source"]
         return lifted
 

@@ -23,7 +23,10 @@ class JsonLimits:
 
 
 DEFAULT_LIMITS = JsonLimits()
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+"""Possessive, and a string without an end runs to the end: linear on any input."""
+_SHOWN = 100
+"""Characters of a stranger's key that an error repeats."""
 _INT_RANGE = (-(2**63), 2**64 - 1)
 
 
@@ -65,7 +68,7 @@ def check_text(value: Any, pointer: str = "") -> None:
     elif isinstance(value, dict):
         for key, item in value.items():
             _check_string(key, pointer)
-            check_text(item, f"{pointer}/{key}")
+            check_text(item, f"{pointer}/{_escape(key)}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
             check_text(item, f"{pointer}/{index}")
@@ -88,16 +91,19 @@ def clean_text(value: Any) -> Any:
     return value
 
 
+def _escape(key: str) -> str:
+    """One reference token of a JSON pointer (RFC 6901), short enough for a message."""
+    return key[:_SHOWN].replace("~", "~0").replace("/", "~1")
+
+
 def _check_string(text: str, pointer: str) -> None:
-    where = pointer or "the document"
+    where = pointer[: 4 * _SHOWN] or "the document"
     if "\x00" in text:
         raise MalformedJson(f"A NUL character in {where}: no database can store it.")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise MalformedJson(
-            f"A lone surrogate in {where}: it is not valid Unicode."
-        ) from None
+        raise MalformedJson(f"A lone surrogate in {where}: it is not valid Unicode.") from None
 
 
 def _check_depth(data: bytes, max_depth: int) -> None:
@@ -125,9 +131,7 @@ def _parse_int(text: str) -> int:
         number = int(text)
         if _INT_RANGE[0] <= number <= _INT_RANGE[1]:
             return number
-    raise MalformedJson(
-        f"The number {text[:24]}… does not fit into 64 bits; send it as a string."
-    )
+    raise MalformedJson(f"The number {text[:24]}… does not fit into 64 bits; send it as a string.")
 
 
 def _parse_float(text: str) -> float:
@@ -152,6 +156,6 @@ class _Pairs:
             seen: set[str] = set()
             for key, _ in pairs:
                 if key in seen:
-                    raise MalformedJson(f"The key {key!r} appears twice in one object.")
+                    raise MalformedJson(f"The key {key[:_SHOWN]!r} appears twice in one object.")
                 seen.add(key)
         return value

@@ -26,9 +26,7 @@ class RunNode(Message):
     pool: str
     node: Node
     source: Source | None = None
-    state: dict[str, Any] = Field(
-        description="what the node sees; large values are references"
-    )
+    state: dict[str, Any] = Field(description="what the node sees; large values are references")
     deadline: datetime = Field(description="the execution's; nothing runs past it")
     dispatched_at: datetime
     effect_key: str
