@@ -5,7 +5,6 @@ Until one of them is called the consumer loop renews the lease.
 """
 
 import base64
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from nats.aio.msg import Msg
@@ -39,7 +38,6 @@ class Delivery:
         "deliveries",
         "headers",
         "lease_renewed_at",
-        "on_lost",
         "sequence",
         "settled",
         "subject",
@@ -59,7 +57,6 @@ class Delivery:
         self.timestamp = int(tokens[-2]) / 1e9
         self.settled = False
         self.lease_renewed_at = now
-        self.on_lost: Callable[[], Awaitable[None]] | None = None
 
     @property
     def tenant(self) -> TenantId:
@@ -83,6 +80,10 @@ class Delivery:
             await self._settle(b'-NAK {"delay": %d}' % int(delay * 1e9))
         else:
             await self._settle(b"-NAK")
+
+    def release(self) -> None:
+        """Let go without a word: somebody else has this message now and settles it."""
+        self.settled = True
 
     async def in_progress(self) -> None:
         """Renew the lease now; the loop does it by itself."""

@@ -82,16 +82,19 @@ class ValueStore:
 
     async def resolve(self, value: Any, tenant: str) -> Any:
         """The same JSON with every reference in it replaced by its value."""
+        return await self._resolve(value, tenant) if find_refs(value) else value
+
+    async def _resolve(self, value: Any, tenant: str) -> Any:
         if is_value_ref(value):
             return await self.get(value, tenant)
         if isinstance(value, dict):
             if not any(isinstance(item, dict | list) for item in value.values()):
                 return value
-            return {key: await self.resolve(item, tenant) for key, item in value.items()}
+            return {key: await self._resolve(item, tenant) for key, item in value.items()}
         if isinstance(value, list):
             if not any(isinstance(item, dict | list) for item in value):
                 return value
-            return [await self.resolve(item, tenant) for item in value]
+            return [await self._resolve(item, tenant) for item in value]
         return value
 
     async def _put_encoded(
