@@ -4,6 +4,8 @@
 a service that finds another schema than its own refuses to start.
 """
 
+import asyncio
+import time
 from pathlib import Path
 
 from alembic.config import Config
@@ -12,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from agentflow.storage.engine import Database, make_engine
-from agentflow.storage.errors import SchemaOutOfDate
+from agentflow.storage.errors import DatabaseDown, SchemaOutOfDate
 from agentflow.storage.settings import StorageSettings
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -43,6 +45,20 @@ async def check(url: str) -> None:
         await check_schema(database)
     finally:
         await database.close()
+
+
+async def wait_for_schema(database: Database, patience: float) -> None:
+    """`check_schema`, giving a database that is still starting `patience` seconds to answer."""
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            await check_schema(database)
+        except DatabaseDown:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(min(1.0, patience))
+        else:
+            return
 
 
 async def current(database: Database) -> str | None:
