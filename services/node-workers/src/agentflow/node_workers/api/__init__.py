@@ -1,0 +1,1 @@
+"""What the api node sends and what it makes of the answer."""

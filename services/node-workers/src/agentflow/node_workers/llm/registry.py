@@ -1,0 +1,113 @@
+"""Which provider a source means, where it lives and which key goes there."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import httpx2
+
+from agentflow.contracts.errors import NodeFailed
+from agentflow.contracts.spec import Source
+from agentflow.node_workers.egress.network import make_client
+from agentflow.node_workers.egress.policy import EgressPolicy
+from agentflow.node_workers.llm.demo import DemoProvider
+from agentflow.node_workers.llm.provider import LlmProvider
+from agentflow.node_workers.secrets import Secrets
+
+MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+CONNECT_TIMEOUT: Final = 30.0
+NO_KEY: Final = "no-key-needed"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a provider that speaks OpenAI's protocol lives, and the usual name of its key."""
+
+    base_url: str
+    api_key_env: str | None
+
+
+OPENAI_LIKE: Final[Mapping[str, Endpoint]] = MappingProxyType(
+    {
+        "openai": Endpoint("https://api.openai.com/v1", "OPENAI_API_KEY"),
+        "groq": Endpoint("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
+        "ollama": Endpoint("http://127.0.0.1:11434/v1", None),
+    }
+)
+
+MakeProvider = Callable[[str, Source], LlmProvider]
+
+
+class LlmProviders:
+    """Makes the provider a source names in `config.provider`."""
+
+    def __init__(self, secrets: Secrets, policy: EgressPolicy, tls: ssl.SSLContext) -> None:
+        self._secrets = secrets
+        self._policy = policy
+        self._tls = tls
+        self._makers: dict[str, MakeProvider] = {
+            "demo": lambda _tenant, source: DemoProvider(source),
+            **dict.fromkeys(OPENAI_LIKE, self._openai),
+        }
+
+    async def make(self, tenant: str, source: Source) -> LlmProvider:
+        """A provider for `source`; raises NodeFailed for what it cannot be made of."""
+        name = str(source.config.get("provider", "openai")).lower()
+        maker = self._makers.get(name)
+        if maker is None:
+            raise NodeFailed(
+                "unsupported_provider",
+                f"The source {source.id!r} names the provider {name!r}.",
+                hint=f"Known here: {', '.join(sorted(self._makers))}.",
+            )
+        return maker(tenant, source)
+
+    def _openai(self, tenant: str, source: Source) -> LlmProvider:
+        from agentflow.node_workers.llm.openai import OpenAIProvider
+
+        config = source.config
+        name = str(config.get("provider", "openai")).lower()
+        endpoint = OPENAI_LIKE[name]
+        url = read_url(source, str(config.get("base_url") or endpoint.base_url))
+        reference = config.get("api_key_env")
+        if reference is None and not config.get("base_url"):
+            reference = endpoint.api_key_env
+        key = NO_KEY
+        if reference is not None:
+            key = self._secrets.for_host(tenant, str(reference), url.host, port_of(url))
+        client = make_client(
+            self._policy,
+            self._tls,
+            max_body_bytes=MAX_ANSWER_BYTES,
+            timeout=CONNECT_TIMEOUT,
+        )
+        return OpenAIProvider(
+            name=name, source_id=source.id, base_url=url, api_key=key, http_client=client
+        )
+
+
+def port_of(url: httpx2.URL) -> int:
+    """The port, also where the URL leaves it to the scheme."""
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def read_url(source: Source, text: str) -> httpx2.URL:
+    """A base URL without credentials; raises NodeFailed `invalid_request`."""
+    try:
+        url = httpx2.URL(text)
+    except (httpx2.InvalidURL, ValueError):
+        url = httpx2.URL("")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise NodeFailed(
+            "invalid_request",
+            f"The base_url of the source {source.id!r} is not an http or https URL.",
+        )
+    if url.userinfo:
+        raise NodeFailed(
+            "invalid_request",
+            f"The base_url of the source {source.id!r} holds a user name or password.",
+            hint="Name the secret with api_key_env, username_env or password_env.",
+        )
+    return url

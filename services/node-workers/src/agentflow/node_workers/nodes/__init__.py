@@ -1,0 +1,1 @@
+"""Node types, one file each, behind the Protocol in `runner.py`."""

@@ -1,0 +1,1 @@
+"""Read-only SQL: the gate, and one file per database."""
