@@ -1,4 +1,4 @@
-"""Errors of the engine's checking half.
+"""Errors of the engine.
 
 BadInput
 ├── BadCondition     a CEL expression or router rule cannot be used     400
@@ -6,12 +6,16 @@ BadInput
 ├── BadPattern       a regular expression cannot be used                400
 └── BadSchema        a JSON Schema cannot be used                       400
 AgentflowError
-└── ConditionError   a good expression met a state it cannot judge      422
+├── ConditionError   a good expression met a state it cannot judge      422
+└── WorkflowStopped  a run in one process did not complete              422
 NodeFailed
 └── TemplateFailed   a good template met a state it cannot render
 """
 
 from agentflow.contracts.errors import AgentflowError, BadInput, NodeFailed
+from agentflow.contracts.problem import NodeError
+from agentflow.contracts.state import JsonObject
+from agentflow.contracts.status import ExecutionStatus
 
 
 class BadText(BadInput):
@@ -78,3 +82,19 @@ class TemplateFailed(NodeFailed):
 
     def __init__(self, message: str, *, code: str = "template_failed") -> None:
         super().__init__(code, message)
+
+
+class WorkflowStopped(AgentflowError):
+    """The workflow did not complete.
+
+    `outcome` is its status, `error` what ended it, `final_state` the partial state.
+    """
+
+    code = "workflow_stopped"
+    status = 422
+
+    def __init__(self, outcome: ExecutionStatus, error: NodeError, final_state: JsonObject) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.outcome = outcome
+        self.error = error
+        self.final_state = final_state

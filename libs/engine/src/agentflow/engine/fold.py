@@ -84,13 +84,29 @@ def visible_state(
 
 def final_state(walk_state: "WalkState") -> JsonObject:
     """The fold over all nodes that ran, with `final_output` when the walk completed."""
-    plan, ledger = walk_state.plan, walk_state.ledger
-    state = fold(plan, walk_state.initial, ledger, ledger.ran)
+    finish = walk_state.finish
+    completed = finish is not None and finish.status is ExecutionStatus.COMPLETED
+    return complete_state(
+        walk_state.plan,
+        walk_state.initial,
+        walk_state.ledger,
+        walk_state.taken if completed else None,
+    )
+
+
+def complete_state(
+    plan: Plan, initial: Mapping[str, Any], ledger: Ledger, taken: bytearray | None
+) -> JsonObject:
+    """The fold over all nodes that ran, as a copy of its own.
+
+    `taken` says which edges were taken in a run that completed; None: it did not complete, and
+    there is no `final_output` unless a node wrote one.
+    """
+    state = fold(plan, initial, ledger, ledger.ran)
     state.setdefault(EXECUTION_PATH, [])
     state.setdefault(OUTPUTS, {})
-    finish = walk_state.finish
-    if finish is not None and finish.status is ExecutionStatus.COMPLETED:
-        add_final_output(plan, ledger, walk_state.taken, state)
+    if taken is not None:
+        add_final_output(plan, ledger, taken, state)
     copy: JsonObject = copy_json(state)
     return copy
 

@@ -1,20 +1,13 @@
 """How nodes and executions end: what is recorded of a node, and what an execution dies of.
 
-A node's `output_key` is one of its writes; `outputs` cannot be written. A failure that is
-handled, and one that is not, leaves a record in `errors`. Money and tokens are counted in log
-order, and only where there is a budget.
+Money and tokens are counted in log order, and only where there is a budget.
 """
-
-from typing import Any
 
 from agentflow.contracts.events import CancelRequested, NodeCompleted
 from agentflow.contracts.problem import NodeError
-from agentflow.contracts.spec import DefaultOnError
-from agentflow.engine.fold import copy_json
-from agentflow.engine.plan_parts import PlanNode
-from agentflow.engine.state_keys import OUTPUTS
 from agentflow.engine.walk.happenings import DeadlinePassed, ValuesLost
 from agentflow.engine.walk.state import COMPLETED, WalkState
+from agentflow.engine.writes import effective_writes, failure_writes, over_budget, spending
 
 SHOWN_NODES = 20
 """How many node ids a message names."""
@@ -26,45 +19,15 @@ def record_completed(state: WalkState, place: int, event: NodeCompleted) -> None
     writes = effective_writes(event.output, event.output_key, event.writes)
     state.ledger.record(place, writes, event.output)
     if state.plan.budget is not None:
-        usage = event.usage
-        usd = writes.get("cost", usage.cost if usage else None)
-        tokens = writes.get("tokens_used", usage.total_tokens if usage else None)
-        state.usage[place] = (_amount(usd), int(_amount(tokens)))
+        state.usage[place] = spending(writes, event.usage)
 
 
 def record_failed(state: WalkState, place: int, kind: int, error: NodeError) -> None:
     """Note the node's failure, and what its `on_error` makes of it."""
     state.record[place] = kind
     state.errors[place] = error
-    record_failure(state, state.plan.nodes[place], error)
-
-
-def record_failure(state: "WalkState", node: PlanNode, error: NodeError) -> None:
-    """Write the failure into the state, with the default output where there is one."""
-    writes: dict[str, Any] = {"errors": [error_entry(node, error)]}
-    on_error = node.node.on_error
-    if isinstance(on_error, DefaultOnError):
-        output = copy_json(on_error.default)
-        if node.output_key is not None:
-            writes = effective_writes(output, node.output_key, writes)
-        state.ledger.record(node.index, writes, output)
-    else:
-        state.ledger.record(node.index, writes)
-
-
-def effective_writes(output: Any, output_key: str | None, writes: dict[str, Any]) -> dict[str, Any]:
-    """The state keys a result writes: its output under `output_key`, then its own writes."""
-    if output_key is not None and output_key not in writes:
-        writes = {output_key: output, **writes}
-    if OUTPUTS in writes:
-        writes = {key: value for key, value in writes.items() if key != OUTPUTS}
-    return writes
-
-
-def error_entry(node: PlanNode, error: NodeError) -> dict[str, Any]:
-    """What `errors` in the state holds of a failure."""
-    entry = error.model_dump(mode="json", exclude_defaults=True, exclude={"node_id"})
-    return {"node_id": node.id, **entry}
+    writes, output = failure_writes(state.plan.nodes[place], error)
+    state.ledger.record(place, writes, *output)
 
 
 def charge(state: WalkState, place: int) -> NodeError | None:
@@ -74,22 +37,7 @@ def charge(state: WalkState, place: int) -> NodeError | None:
         return None
     usd, tokens = state.usage.pop(place, (0.0, 0))
     state.spent = (state.spent[0] + usd, state.spent[1] + tokens)
-    usd, tokens = state.spent
-    over = []
-    if budget.usd is not None and usd > budget.usd:
-        over.append(f"{usd:.6g} of {budget.usd:.6g} US dollars")
-    if budget.tokens is not None and tokens > budget.tokens:
-        over.append(f"{tokens} of {budget.tokens} tokens")
-    if not over:
-        return None
-    node_id = state.plan.nodes[place].id
-    return NodeError(
-        code="budget_exceeded",
-        message=f"The workflow's budget is spent: {' and '.join(over)} after node {node_id!r}.",
-        node_id=node_id,
-        hint="Raise `budget` in the workflow, or make its nodes cheaper.",
-        details={"usd": usd, "tokens": tokens},
-    )
+    return over_budget(budget, state.spent, state.plan.nodes[place].id)
 
 
 def cancelled(event: CancelRequested) -> NodeError:
@@ -108,7 +56,7 @@ def deadline_passed(state: WalkState, event: DeadlinePassed) -> NodeError:
         code="execution_timed_out",
         message=f"The deadline {deadline.isoformat()} passed while "
         + (f"still running: {shown}." if running else "no node was running."),
-        hint="Raise `timeout_seconds` of the workflow or of the request, or of a slow node's pool.",
+        hint="Raise `timeout_seconds` of the workflow or of the request.",
         details={"running": list(running)},
     )
 
@@ -120,7 +68,3 @@ def values_lost(event: ValuesLost) -> NodeError:
         message=f"A condition reads a large value that cannot be fetched: {event.reason}",
         details={"refs": sorted(event.refs), "reason": event.reason},
     )
-
-
-def _amount(value: Any) -> float:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else 0
