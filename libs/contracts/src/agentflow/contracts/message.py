@@ -6,7 +6,8 @@ fields they do not know, so that deploys can roll.
 """
 
 import re
-from typing import Any, ClassVar, Literal, Self
+from functools import lru_cache
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,7 +35,9 @@ class Message(BaseModel):
 
     def subject(self, root: str = ROOT) -> str:
         """Where this message goes."""
-        return f"{root}.{self.SUBJECT.format_map(_Fields(self))}"
+        template, fields = _template(self.SUBJECT)
+        values = tuple(getattr(self, field) for field in fields)
+        return f"{root}.{template % values}"
 
     @classmethod
     def pattern(cls, root: str = ROOT, **tokens: str) -> str:
@@ -53,10 +56,7 @@ class Message(BaseModel):
         return message
 
 
-class _Fields(dict[str, Any]):
-    def __init__(self, message: BaseModel) -> None:
-        super().__init__()
-        self._message = message
-
-    def __missing__(self, key: str) -> Any:
-        return getattr(self._message, key)
+@lru_cache
+def _template(subject: str) -> tuple[str, tuple[str, ...]]:
+    """`a.{b}.c` as a %-template and its fields: subjects are built for every message."""
+    return _FIELD.sub("%s", subject), tuple(_FIELD.findall(subject))
