@@ -6,6 +6,7 @@ first ending of a node counts; what comes later is noise.
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 from agentflow.contracts.status import NodeStatus
@@ -71,12 +72,12 @@ class Progress:
 
     def hear(self, name: str, event: dict[str, Any]) -> None:
         """Take in one event; `name` is e.g. `node.completed`."""
-        self.execution_id = event.get("execution_id", self.execution_id)
+        self.execution_id = str(event.get("execution_id", self.execution_id))
         if name.startswith("node."):
             self._hear_node(name, event)
         elif name == "execution.started":
             self.status = "RUNNING"
-            self.workflow_name = event.get("workflow_name", self.workflow_name)
+            self.workflow_name = str(event.get("workflow_name", self.workflow_name))
             self.started_at = moment(event.get("occurred_at"))
         elif name == "execution.cancel_requested" and not self.ended:
             self.status = "CANCELLING"
@@ -86,10 +87,11 @@ class Progress:
     def _end(self, status: str, event: dict[str, Any]) -> None:
         self.status = status
         self.ending = event
-        self.duration_ms = event.get("duration_ms")
-        self.tokens = event.get("tokens_used", self.tokens)
-        self.cost = event.get("cost", self.cost)
-        self.error = event.get("error")
+        self.duration_ms = number(event.get("duration_ms"))
+        self.tokens = int(number(event.get("tokens_used")) or self.tokens)
+        self.cost = number(event.get("cost")) if "cost" in event else self.cost
+        error = event.get("error")
+        self.error = error if isinstance(error, dict) else None
         for row in self.rows.values():
             if row.status in (NodeStatus.RUNNING, NodeStatus.QUEUED):
                 row.status = NodeStatus.CANCELLED
@@ -99,30 +101,43 @@ class Progress:
         row = self.rows.setdefault(node_id, NodeRow(node_id))
         if row.status.is_terminal:
             return
-        row.node_type = event.get("node_type", row.node_type)
-        row.attempt = max(row.attempt, int(event.get("attempt", 1)))
+        row.node_type = str(event.get("node_type", row.node_type))
+        row.attempt = max(row.attempt, int(number(event.get("attempt")) or 1))
         row.started_at = moment(event.get("started_at")) or row.started_at
         row.queue_wait_ms = span(event.get("dispatched_at"), event.get("started_at"))
         if name == "node.started":
             row.status = NodeStatus.RUNNING
         elif name == "node.retrying":
             row.status = NodeStatus.QUEUED
-            row.note = f"{_code(event)}, again in {event.get('delay_seconds', 0):.1f} s"
+            delay = number(event.get("delay_seconds")) or 0.0
+            row.note = f"{_code(event)}, again in {delay:.1f} s"
         elif name in ENDED:
             self._end_node(row, ENDED[name], event)
 
     def _end_node(self, row: NodeRow, status: NodeStatus, event: dict[str, Any]) -> None:
         row.status = status
         row.duration_ms = span(event.get("started_at"), event.get("occurred_at"))
-        usage = event.get("usage") or {}
-        if usage:
-            row.tokens = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
-            row.cost = usage.get("cost")
-            self.tokens += row.tokens or 0
-            if row.cost is not None:
-                self.cost = (self.cost or 0.0) + row.cost
-        warnings = event.get("warnings") or ()
-        row.note = _code(event) or event.get("reason") or (warnings[0] if warnings else "")
+        usage = event.get("usage")
+        if isinstance(usage, dict):
+            self._add_usage(row, usage)
+        warnings = event.get("warnings")
+        first = warnings[0] if isinstance(warnings, list) and warnings else ""
+        row.note = str(_code(event) or event.get("reason") or first)
+
+    def _add_usage(self, row: NodeRow, usage: dict[str, Any]) -> None:
+        spent = (number(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+        row.tokens = int(sum(tokens or 0 for tokens in spent))
+        row.cost = number(usage.get("cost"))
+        self.tokens += row.tokens
+        if row.cost is not None:
+            self.cost = (self.cost or 0.0) + row.cost
+
+
+def number(value: Any) -> float | None:
+    """A finite figure, or None for anything else: events come from other releases too."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if isinstance(value, int) else None
 
 
 def moment(text: Any) -> datetime | None:

@@ -27,11 +27,10 @@ def run(
     Uses the stack that `agentflow dev` runs here, or the one AGENTFLOW_URL names. Exit code:
     0 completed, 1 failed or cancelled, 2 invalid input, 3 no stack, 124 timed out.
     """
-    from agentflow.cli.inputs import read_spec, read_state
-    from agentflow.cli.endings import say_ending
-    from agentflow.cli.output import Output
-
     from agentflow.cli.asyncs import run_async
+    from agentflow.cli.endings import say_ending
+    from agentflow.cli.inputs import read_spec, read_state
+    from agentflow.cli.output import Output
 
     output = Output()
     text = read_spec(spec)

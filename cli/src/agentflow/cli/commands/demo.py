@@ -1,0 +1,23 @@
+"""`agentflow demo`: see it work on real input, in one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    examples: Annotated[
+        Path | None, typer.Option(help="another examples folder with a manifest.json")
+    ] = None,
+    split: Annotated[bool, typer.Option("--split", help="one process per service")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print figures as JSON")] = False,
+) -> None:
+    """Start the whole stack in a temporary directory, run the examples, stop.
+
+    Exit code 0 when every execution ended as it should.
+    """
+    from agentflow.cli.asyncs import run_async
+    from agentflow.cli.demo.show import show
+
+    raise typer.Exit(run_async(show(examples, split=split, as_json=as_json)))

@@ -1,0 +1,1 @@
+"""`agentflow demo`: the examples of this repository, run for real, shown as tables."""
