@@ -1,0 +1,1 @@
+"""The gateway's doorways: parse, call one thing, answer."""
