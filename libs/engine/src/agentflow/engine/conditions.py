@@ -5,7 +5,8 @@ null. It says true or false, or raises ConditionError: it never guesses. A text 
 crash or stall the process (depth, chains, macros in macros over long lists) is refused when
 compiled, or when it meets data too large for it.
 
-`size()` of a string counts UTF-8 bytes, as the CEL library does; of a list or map, elements.
+A state key that is a reserved noun of CEL (`package`, `loop`, `function` …) can be read all the
+same. `size()` of a string counts UTF-8 bytes, as the CEL library does; of a list or map, elements.
 """
 
 import re
@@ -41,6 +42,10 @@ _NATIVE = (
 )
 TYPE_NAMES: Final = frozenset(_TYPES.split())
 NATIVE_FUNCTIONS: Final = frozenset(_NATIVE.split())
+RESERVED_NOUNS: Final = frozenset(
+    {"const", "function", "import", "let", "loop", "namespace", "package", "return", "var", "void"}
+)
+_RESERVED_AS: Final = "reserved__"
 _OWN_FUNCTIONS: Final = {
     "lowerAscii": lambda text: str(text).lower(),
     "upperAscii": lambda text: str(text).upper(),
@@ -60,6 +65,7 @@ class Condition:
     _functions: Mapping[str, Callable[..., Any]] = field(repr=False)
     _macro_depth: int = field(repr=False, default=0)
     _literal: int = field(repr=False, default=0)
+    _reserved: frozenset[str] = field(repr=False, default=frozenset())
     _yes_or_no: cel.Program | None = field(repr=False, default=None)
 
     def holds(self, state: Mapping[str, Any]) -> bool:
@@ -79,6 +85,8 @@ class Condition:
 
     def _evaluate(self, program: cel.Program, state: Mapping[str, Any], max_steps: int) -> Any:
         seen = {name: state.get(name) for name in self.names}
+        for name in self._reserved:
+            seen[_RESERVED_AS + name] = seen.pop(name)
         if self._macro_depth:
             self._refuse_too_much_work(seen, max_steps)
         context = cel.Context(seen, dict(self._functions)) if self._functions else seen
@@ -137,12 +145,13 @@ def longest_list(value: Any) -> int:
 def _compile(text: str) -> Condition:
     reading = read(text)
     _refuse_monsters(text, reading)
-    program = _parse(text)
+    reserved = reading.free & RESERVED_NOUNS
+    program = _parse(_without_reserved(text, reserved))
     called = {name for name in program.functions() if not _OPERATOR.search(name)}
     unknown = sorted(called - NATIVE_FUNCTIONS - set(_OWN_FUNCTIONS))
     if unknown:
         raise _unknown_function(text, unknown[0])
-    variables = set(program.variables())
+    variables = {name.removeprefix(_RESERVED_AS) for name in program.variables()}
     if any(name.startswith(".") for name in variables):
         raise BadCondition("A name starts with a dot; write `x`, not `.x`.")
     return Condition(
@@ -152,8 +161,24 @@ def _compile(text: str) -> Condition:
         _functions={name: _OWN_FUNCTIONS[name] for name in called & set(_OWN_FUNCTIONS)},
         _macro_depth=reading.macro_depth,
         _literal=reading.longest_literal,
-        _yes_or_no=_parse(f"({text}\n) ? true : false") if reading.macro_depth else None,
+        _reserved=frozenset(reserved),
+        _yes_or_no=(
+            _parse(f"({program.source}\n) ? true : false") if reading.macro_depth else None
+        ),
     )
+
+
+def _without_reserved(text: str, reserved: set[str]) -> str:
+    """The text with reserved nouns under a name CEL accepts."""
+    if not reserved:
+        return text
+    parts, copied, before = [], 0, ""
+    for word in tokens(text):
+        if word.kind == "name" and word.text in reserved and before != ".":
+            parts += [text[copied : word.start], _RESERVED_AS]
+            copied = word.start
+        before = word.text
+    return "".join([*parts, text[copied:]])
 
 
 def _type_names(called: set[str]) -> frozenset[str]:
@@ -230,7 +255,7 @@ def _reason(error: Exception) -> str:
 
 
 def _hint(seen: Mapping[str, Any]) -> str | None:
-    absent = sorted(name for name, value in seen.items() if value is None)
+    absent = sorted(n.removeprefix(_RESERVED_AS) for n, value in seen.items() if value is None)
     if absent:
         return f"{', '.join(absent[:5])} is null here; guard with `{absent[0]} != null && …`."
     return "Guard optional keys with has(x.y); convert types with int(x), double(x), string(x)."

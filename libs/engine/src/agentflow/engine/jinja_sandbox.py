@@ -5,7 +5,7 @@ never another attribute; operators work on numbers, texts and lists of bounded s
 `*` take small numbers only; loops, filters, comparisons and calls pay the meter.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Final
 
 from jinja2 import StrictUndefined
@@ -119,12 +119,9 @@ def _refuse_operands(operator: str, left: Any, right: Any) -> None:
     raise TemplateFailed(f"The template cannot use {operator!r} between {kinds}.")
 
 
-_VIEWS: Final[tuple[type, ...]] = (type({}.items()), type({}.keys()), type({}.values()))
-
-
 def _plain(value: Any) -> Any:
     """Views of objects as lists; everything else as it is."""
-    return list(value) if isinstance(value, _VIEWS) else value
+    return list(value) if isinstance(value, ItemsView | KeysView | ValuesView) else value
 
 
 @pass_context
