@@ -95,7 +95,7 @@ def _fitting_order(chance: random.Random, world: shop.World, sentence: Sentence)
         "delivery": ("shipped", "processing"),
         "damaged": ("delivered",),
         "praise": ("delivered",),
-        "refund": ("delivered", "delivered", "returned", "processing"),
+        "refund": ("delivered", "delivered", "returned", "processing", "shipped"),
     }.get(sentence.intent)
     double = any(word in sentence.text for word in ("twice", "two times", "double", "two trans"))
     paid_twice = labels.paid_twice(world)
