@@ -27,6 +27,7 @@ from agentflow.history.figures import Figures
 from agentflow.history.projector import Projector
 from agentflow.storage import migrate
 from agentflow.storage.engine import open_database
+from agentflow.storage.patience import PatientWriter
 from agentflow.storage.projection import Projection
 from agentflow.storage.settings import StorageSettings
 from agentflow.telemetry.metrics import Metrics
@@ -101,13 +102,8 @@ async def measure(url: str, events: list[Delivered]) -> tuple[float, float]:
     """Events per second, and seconds of CPU of this process per 1,000 events."""
     await migrate.upgrade(url)
     database = open_database(StorageSettings(database_url=url))
-    projector = Projector(
-        Projection(database),
-        Figures(Metrics("bench")),
-        write_timeout=60,
-        retry_max=1,
-        stopping=lambda: False,
-    )
+    writer = PatientWriter("bench", write_timeout=60, retry_max=1, stopping=lambda: False)
+    projector = Projector(Projection(database), writer, Figures(Metrics("bench")))
     started, cpu = time.perf_counter(), time.process_time()
     for index in range(0, len(events), BATCH):
         await projector.project(events[index : index + BATCH])

@@ -1,0 +1,1 @@
+"""Benchmarks: commands that measure and print one line per case. They never assert."""
