@@ -1,0 +1,133 @@
+"""Which top-level state keys a node needs, so that a task carries only those.
+
+Always an over-approximation: a key too many costs bytes, a key too few would change results.
+`outputs.<node id>` stands for one node's output. None means: it may read anything.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from agentflow.contracts.spec import Node
+from agentflow.engine.conditions import compile_condition
+from agentflow.engine.errors import BadText
+from agentflow.engine.rules import compile_rule
+from agentflow.engine.templates import compile_template
+
+_NAME: Final = re.compile(r"[^\W\d][\w-]*(?:\.[\w-]+)*")
+_SUMMARY: Final = frozenset({"execution_path", "tokens_used", "cost"})
+_ALWAYS: Final = frozenset({"user_input"})
+_WORKER_KINDS: Final = frozenset({"llm", "image", "db", "api"})
+
+
+def reads(node: Node) -> frozenset[str] | None:
+    """The state keys the node may read; None: any."""
+    if node.kind == "aggregator":
+        return _aggregator_reads(node.metadata)
+    if node.kind == "router" and node.metadata.get("strategy") == "default":
+        return frozenset()
+    if node.kind not in _WORKER_KINDS:
+        return None
+    return _everything_named(node.metadata)
+
+
+def reads_given(node: Node, keys: Collection[str]) -> frozenset[str] | None:
+    """The same, knowing which keys the state has: a router with its input there reads little."""
+    if node.kind == "router" and node.metadata.get("strategy") in (
+        None,
+        "keyword",
+        "pattern",
+        "rules",
+    ):
+        wanted = _text(node.metadata.get("input_key")) or "user_input"
+        routes = node.metadata.get("routes")
+        if wanted in keys and isinstance(routes, list):
+            return _union([frozenset({wanted}), *(_rule_names(route) for route in routes)])
+    return reads(node)
+
+
+def _aggregator_reads(metadata: Mapping[str, Any]) -> frozenset[str] | None:
+    parts: list[frozenset[str] | None] = []
+    strategy = metadata.get("strategy", "merge")
+    if strategy == "template":
+        parts.append(_template_names(metadata.get("template"), metadata))
+    elif strategy == "expression":
+        parts.append(_condition_names(metadata.get("expression")))
+    else:
+        keys = [*_texts(metadata.get("priority_order")), *_texts(metadata.get("source_keys"))]
+        parts += [_names_of(key) for key in keys] or [frozenset({"outputs"})]
+    if metadata.get("include_metadata", True) is not False:
+        parts += [_SUMMARY, _everything_named(metadata.get("custom_fields"), metadata)]
+    return _union(parts)
+
+
+def _everything_named(setting: Any, metadata: Any = None) -> frozenset[str] | None:
+    """Every name any text in `setting` could mean, as a template or as a bare name."""
+    engine_of = setting if metadata is None else metadata
+    parts: list[frozenset[str] | None] = [_ALWAYS]
+    for text in _all_texts(setting):
+        parts.append(_template_names(text, engine_of))
+        if _NAME.fullmatch(text):
+            parts.append(_names_of(text))
+    return _union(parts)
+
+
+def _template_names(text: Any, metadata: Mapping[str, Any]) -> frozenset[str] | None:
+    try:
+        return compile_template(text, metadata.get("template_engine", "simple")).names
+    except BadText:
+        return None
+
+
+def _condition_names(text: Any) -> frozenset[str] | None:
+    try:
+        return compile_condition(text).names
+    except BadText:
+        return None
+
+
+def _rule_names(route: Any) -> frozenset[str] | None:
+    condition = route.get("condition") if isinstance(route, Mapping) else None
+    try:
+        return frozenset() if condition is None else compile_rule(condition).names
+    except BadText:
+        return None
+
+
+def _names_of(name: str) -> frozenset[str]:
+    """What `find` may look at for `name`: the key, the first step of the path, a node's output."""
+    steps = name.split(".")
+    if steps[0] == "outputs" and len(steps) > 1:
+        return frozenset({name, f"outputs.{steps[1]}"})
+    return frozenset({name, steps[0], f"outputs.{steps[0]}", f"outputs.{name}"})
+
+
+def _all_texts(setting: Any) -> Iterator[str]:
+    waiting = [setting]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting += item.values()
+        elif isinstance(item, list | tuple):
+            waiting += item
+
+
+def _texts(value: Any) -> list[str]:
+    return (
+        [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else []
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _union(parts: list[frozenset[str] | None]) -> frozenset[str] | None:
+    names: set[str] = set()
+    for part in parts:
+        if part is None:
+            return None
+        names |= part
+    return frozenset(names)
