@@ -26,6 +26,12 @@ class DatabaseDown(DependencyDown):
     retry_after: ClassVar[float] = 5.0
 
 
+class HandedBack(AgentflowError):
+    """The service is stopping and the database does not answer; nothing was acknowledged."""
+
+    code: ClassVar[str] = "handed_back"
+
+
 class SchemaOutOfDate(AgentflowError):
     """The database tables are not what this release needs."""
 

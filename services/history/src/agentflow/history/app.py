@@ -15,6 +15,7 @@ from agentflow.history.projector import Projector
 from agentflow.history.settings import HistorySettings
 from agentflow.storage.engine import open_database
 from agentflow.storage.migrate import wait_for_schema
+from agentflow.storage.patience import PatientWriter
 from agentflow.storage.projection import Projection
 from agentflow.storage.settings import StorageSettings
 from agentflow.telemetry.metrics import Metrics
@@ -34,13 +35,15 @@ def create_app(
     broker = make_broker(bus_settings, SERVICE)
     bus = Bus(broker, bus_settings)
     metrics = Metrics(SERVICE)
-    projector = Projector(
-        Projection(database),
-        Figures(metrics),
+    figures = Figures(metrics)
+    writer = PatientWriter(
+        SERVICE,
         write_timeout=settings.write_timeout,
         retry_max=settings.retry_max,
         stopping=lambda: broker.hooks.stopping,
+        on_held=figures.held,
     )
+    projector = Projector(Projection(database), writer, figures)
     events = consume_batches(
         broker,
         bus,

@@ -1,8 +1,7 @@
 """What can go wrong in history.
 
 AgentflowError
-├── MalformedEvent    can never be projected: goes to the dead letters
-└── HandedBack        stopping while the database is down: the batch comes again
+└── MalformedEvent    can never be projected: goes to the dead letters
 """
 
 from typing import ClassVar
@@ -14,9 +13,3 @@ class MalformedEvent(AgentflowError):
     """The message is not an event of the execution its subject names."""
 
     code: ClassVar[str] = "malformed_event"
-
-
-class HandedBack(AgentflowError):
-    """The service is stopping and the database does not answer; nothing was acknowledged."""
-
-    code: ClassVar[str] = "handed_back"

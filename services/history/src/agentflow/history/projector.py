@@ -1,25 +1,21 @@
 """Projecting a batch: exactly once in effect, whatever happens to it.
 
 A batch is written in one transaction and acknowledged after it committed. While the database
-does not answer the batch is held and tried again; nothing is lost and nothing spins. A row the
-database refuses is found by halving the batch, put aside with the reason, and the rest goes on.
+does not answer the batch is held; an event nobody can store is put aside with the reason.
 """
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
 
-from agentflow.history.errors import HandedBack, MalformedEvent
+from agentflow.history.errors import MalformedEvent
 from agentflow.history.figures import Figures
 from agentflow.history.fold import fold
 from agentflow.history.recorded import Recorded, read_event
-from agentflow.storage.failures import is_refusal
+from agentflow.storage.patience import PatientWriter, root_cause
 from agentflow.storage.projection import ProjectionBatch
-
-_FIRST_PAUSE = 0.1
 
 
 class EventDelivery(Protocol):
@@ -42,82 +38,38 @@ class WritesBatches(Protocol):
 class Projector:
     """Takes batches of events and leaves rows."""
 
-    def __init__(
-        self,
-        store: WritesBatches,
-        figures: Figures,
-        *,
-        write_timeout: float,
-        retry_max: float,
-        stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, store: WritesBatches, writer: PatientWriter, figures: Figures) -> None:
         self._store = store
+        self._writer = writer
         self._figures = figures
-        self._write_timeout = write_timeout
-        self._retry_max = retry_max
-        self._stopping = stopping
         self._log = structlog.get_logger("agentflow.history")
 
     async def project(self, deliveries: Sequence[EventDelivery]) -> None:
         """Store the batch; raises HandedBack when the service stops before it could."""
         by_sequence = {delivery.sequence: delivery for delivery in deliveries}
-        events = []
+        events: list[Recorded] = []
         for delivery in deliveries:
             try:
-                events.append(
-                    read_event(
-                        delivery.subject, delivery.data, delivery.sequence, delivery.timestamp
-                    )
-                )
+                events.append(_read(delivery))
             except MalformedEvent as error:
                 await self._put_aside(delivery, error.code, error.message)
+
+        async def refuse(event: Recorded, error: Exception) -> None:
+            reason = f"The database refuses it: {root_cause(error)}"
+            await self._put_aside(by_sequence[event.sequence], "unstorable_event", reason)
+
         if events:
-            await self._store_all(events, by_sequence)
+            await self._writer.store(events, self._write, refuse)
             newest = max(deliveries, key=lambda delivery: delivery.sequence)
             self._figures.projected(len(events), newest.sequence, newest.timestamp)
 
-    async def _store_all(
-        self, events: list[Recorded], by_sequence: dict[int, EventDelivery]
-    ) -> None:
-        refusal = await self._write(events)
-        if refusal is None:
-            return
-        if len(events) == 1:
-            reason = f"The database refuses it: {_short(refusal)}"
-            await self._put_aside(by_sequence[events[0].sequence], "unstorable_event", reason)
-            return
-        middle = len(events) // 2
-        await self._store_all(events[:middle], by_sequence)
-        await self._store_all(events[middle:], by_sequence)
-
-    async def _write(self, events: list[Recorded]) -> Exception | None:
-        """Write until it is stored (None) or refused (the refusal)."""
+    async def _write(self, events: Sequence[Recorded]) -> None:
         try:
             batch = fold(events, datetime.now(UTC))
-        except Exception as error:  # noqa: BLE001 - an event the fold cannot take is its own fault
-            return error
-        pause = _FIRST_PAUSE
-        held = False
-        while True:
-            try:
-                async with asyncio.timeout(self._write_timeout):
-                    await self._store.write(batch)
-            except Exception as error:  # noqa: BLE001 - told apart below: data or database
-                if is_refusal(error):
-                    return error
-                if not held:
-                    held = True
-                    self._figures.held(True)
-                    self._log.warning("history.held", error=_short(error), events=len(events))
-            else:
-                if held:
-                    self._figures.held(False)
-                    self._log.info("history.caught_on", events=len(events))
-                return None
-            if self._stopping():
-                raise HandedBack
-            await asyncio.sleep(pause)
-            pause = min(self._retry_max, pause * 2)
+        except Exception as error:
+            # Whatever the fold cannot take, it is the event's content and not the database.
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        await self._store.write(batch)
 
     async def _put_aside(self, delivery: EventDelivery, code: str, reason: str) -> None:
         self._log.error(
@@ -131,9 +83,5 @@ class Projector:
         self._figures.put_aside(code)
 
 
-def _short(error: BaseException) -> str:
-    """The driver's own words, without the statement SQLAlchemy adds to them."""
-    root: BaseException = error
-    while (below := getattr(root, "orig", None) or root.__cause__) is not None:
-        root = below
-    return f"{type(root).__name__}: {str(root)[:300]}"
+def _read(delivery: EventDelivery) -> Recorded:
+    return read_event(delivery.subject, delivery.data, delivery.sequence, delivery.timestamp)
