@@ -6,6 +6,7 @@ One line per case: compile of the plan, and start to finish of one execution whe
 completion is folded and every node's visible state (one key) is computed.
 """
 
+import itertools
 import statistics
 import time
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ KEYS = frozenset({"text_result", "user_input"})
 
 def chain(length: int) -> WorkflowSpec:
     ids = [f"n{i}" for i in range(length)]
-    return _spec(ids, [{"from": a, "to": b} for a, b in zip(ids, ids[1:], strict=False)])
+    return _spec(ids, [{"from": a, "to": b} for a, b in itertools.pairwise(ids)])
 
 
 def fan(width: int) -> WorkflowSpec:

@@ -16,7 +16,7 @@ from agentflow.engine import graph_order
 from agentflow.engine.conditions import Condition, compile_condition, edge_condition_kind
 from agentflow.engine.definition import definition_hash
 from agentflow.engine.errors import BadCondition
-from agentflow.engine.nodes import is_pure, reads
+from agentflow.engine.nodes import default_output_key, is_pure, reads
 from agentflow.engine.plan_parts import Exit, ExitKind, OnErrorKind, Plan, PlanNode
 from agentflow.engine.state_keys import condition_keys
 
@@ -24,16 +24,6 @@ __all__ = ["Exit", "Plan", "PlanNode", "compile_plan"]
 
 MAX_ANCESTOR_BYTES = 128 * 1024 * 1024
 """Room for the ancestor bitmasks of one plan: a chain of 40,000 nodes, or a fan of 100,000."""
-
-OUTPUT_KEYS = {
-    "router": "intent",
-    "llm": "text_result",
-    "image": "image_result",
-    "db": "db_result",
-    "api": "api_result",
-    "aggregator": "final_output",
-}
-"""Where a node of that type writes when its metadata names no `output_key`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +146,6 @@ def _refuse(issues: list[Issue]) -> None:
         raise InvalidSpec(issues[0].message, issues=issues)
 
 
-def _output_key(node: Node) -> str | None:
-    key = node.metadata.get("output_key", OUTPUT_KEYS.get(node.kind))
-    return key if isinstance(key, str) else None
-
-
 def _on_error(node: Node) -> OnErrorKind:
     if isinstance(node.on_error, DefaultOnError):
         return "default"
@@ -264,7 +249,7 @@ class _Builder:
             on_error=_on_error(node),
             pure=node.pool is None and is_pure(node),
             reads=reads(node),
-            output_key=_output_key(node),
+            output_key=default_output_key(node),
             sink=all(edge in goto_edges for edge, _ in ways.outgoing),
         )
 
