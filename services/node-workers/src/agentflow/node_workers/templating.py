@@ -7,9 +7,10 @@ and lists are walked.
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from agentflow.contracts.state import JsonObject
-from agentflow.engine.templates import MISSING, compile_template, look_up
+from agentflow.engine.templates import MISSING, as_text, compile_template, look_up
 
 _WHOLE = re.compile(r"\{([^\W\d][\w-]*(?:\.[\w-]+)*)\}")
 
@@ -28,6 +29,20 @@ class Renderer:
         rendered = compile_template(template, self._engine).render(self.state)
         self.warnings.extend(rendered.warnings)
         return rendered.text
+
+    def path(self, template: str) -> str:
+        """A URL path: what is filled in is percent-encoded, what was written stays."""
+        if self._engine != "simple":
+            return self.text(template)
+
+        def fill(match: re.Match[str]) -> str:
+            found = look_up(self.state, tuple(match.group(1).split(".")))
+            if found is MISSING:
+                self.warnings.append(f"The placeholder {match.group()} is not in the state.")
+                return match.group()
+            return quote(as_text(found), safe="")
+
+        return _WHOLE.sub(fill, template)
 
     def value(self, setting: Any) -> Any:
         """The setting with every string in it rendered."""

@@ -4,13 +4,13 @@ Nothing of the provider's own text gets through: it may quote the request, a URL
 Its machine-readable code and the status decide.
 """
 
-import email.utils
 import time
 from collections.abc import Callable
 
 import openai
 
 from agentflow.contracts.errors import NodeFailed
+from agentflow.node_workers.retry_after import number_of, parse_retry_after
 
 _CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "quota_exceeded"})
@@ -120,27 +120,6 @@ def retry_after(error: openai.APIStatusError) -> float | None:
     """Seconds the provider asks us to wait, at most an hour; None when it does not say."""
     headers = error.response.headers
     milliseconds = headers.get("retry-after-ms")
-    if milliseconds is not None and (parsed := _number(milliseconds)) is not None:
+    if milliseconds is not None and (parsed := number_of(milliseconds)) is not None:
         return min(parsed / 1000, 3600.0)
     return parse_retry_after(headers.get("retry-after"), time.time())
-
-
-def parse_retry_after(text: str | None, now: float) -> float | None:
-    """Seconds from a Retry-After header: a number or an HTTP date; None if neither."""
-    if not text:
-        return None
-    seconds = _number(text)
-    if seconds is None:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), 3600.0)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if 0 <= number < float("inf") else None

@@ -8,6 +8,10 @@ from typing import Any
 from agentflow.node_workers.llm.provider import LlmAnswer
 
 _MILLION = 1_000_000
+_BAD_PRICES = (
+    "The source's `prices` need the numbers input and output (US dollars per million tokens): "
+    "the cost is unknown."
+)
 
 
 def cost_of(
@@ -30,11 +34,7 @@ def _own_price(answer: LlmAnswer, prices: dict[str, Any]) -> tuple[float | None,
         per_input, per_output = float(prices["input"]), float(prices["output"])
         per_cached = float(prices.get("cached_input", per_input))
     except (KeyError, TypeError, ValueError):
-        return (
-            None,
-            "The source's `prices` need the numbers input and output (US dollars per million "
-            "tokens): the cost is unknown.",
-        )
+        return None, _BAD_PRICES
     fresh = max(0, answer.prompt_tokens - answer.cached_tokens)
     total = (
         fresh * per_input

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import httpx2
-
 from agentflow.contracts.errors import NodeFailed
 from agentflow.contracts.spec import Source
 from agentflow.node_workers.egress.network import make_client
 from agentflow.node_workers.egress.policy import EgressPolicy
+from agentflow.node_workers.endpoint import port_of, read_url
 from agentflow.node_workers.llm.demo import DemoProvider
 from agentflow.node_workers.llm.provider import LlmProvider
 from agentflow.node_workers.secrets import Secrets
@@ -86,28 +85,3 @@ class LlmProviders:
         return OpenAIProvider(
             name=name, source_id=source.id, base_url=url, api_key=key, http_client=client
         )
-
-
-def port_of(url: httpx2.URL) -> int:
-    """The port, also where the URL leaves it to the scheme."""
-    return url.port or (443 if url.scheme == "https" else 80)
-
-
-def read_url(source: Source, text: str) -> httpx2.URL:
-    """A base URL without credentials; raises NodeFailed `invalid_request`."""
-    try:
-        url = httpx2.URL(text)
-    except (httpx2.InvalidURL, ValueError):
-        url = httpx2.URL("")
-    if url.scheme not in ("http", "https") or not url.host:
-        raise NodeFailed(
-            "invalid_request",
-            f"The base_url of the source {source.id!r} is not an http or https URL.",
-        )
-    if url.userinfo:
-        raise NodeFailed(
-            "invalid_request",
-            f"The base_url of the source {source.id!r} holds a user name or password.",
-            hint="Name the secret with api_key_env, username_env or password_env.",
-        )
-    return url

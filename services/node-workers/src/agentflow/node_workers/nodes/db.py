@@ -9,6 +9,7 @@ from typing import Any
 from agentflow.contracts.errors import NodeFailed
 from agentflow.contracts.result import NodeResult
 from agentflow.contracts.spec import Source
+from agentflow.engine.nodes import default_output_key
 from agentflow.node_workers.call import NodeCall
 from agentflow.node_workers.pools import SourcePool, source_key
 from agentflow.node_workers.sql.database import Database, DbQuery
@@ -40,13 +41,14 @@ class DbNode:
             )
         return NodeResult(
             output=found.rows,
-            output_key=call.node.metadata.get("output_key", "db_result"),
+            output_key=default_output_key(call.node),
             input={"query": query.sql, "params": query.params},
             warnings=tuple(warnings),
         )
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+        self._databases.close()
 
 
 def build_query(call: NodeCall, source: Source) -> tuple[DbQuery, list[str]]:

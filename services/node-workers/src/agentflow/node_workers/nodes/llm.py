@@ -13,6 +13,7 @@ from agentflow.contracts.errors import MalformedJson, NodeFailed, PayloadTooLarg
 from agentflow.contracts.result import NodeResult, Usage
 from agentflow.contracts.spec import Source
 from agentflow.contracts.strict_json import parse_json
+from agentflow.engine.nodes import default_output_key
 from agentflow.node_workers.call import NodeCall
 from agentflow.node_workers.llm.prices import cost_of
 from agentflow.node_workers.llm.provider import (
@@ -57,19 +58,25 @@ def build_request(call: NodeCall, source: Source) -> tuple[LlmRequest, list[str]
     metadata = call.node.metadata
     renderer = Renderer(call.state, metadata.get("template_engine"))
     schema = metadata.get("response_schema")
-    system = call.option("system_prompt")
+    system = metadata.get("system_prompt")
     options = {name: value for name in SAMPLING_OPTIONS if (value := call.option(name)) is not None}
     request = LlmRequest(
         prompt=_prompt(call, renderer),
         model=_model(call, source),
         effect_key=call.effect_key,
-        system_prompt=renderer.text(str(system)) if system else None,
+        system_prompt=renderer.text(str(system)) if system else _own_system_prompt(source),
         timeout=float(source.config.get("timeout", DEFAULT_TIMEOUT)),
         response_schema=schema if isinstance(schema, dict) else None,
         json_mode=bool(metadata.get("json_mode", False)),
         options=options,
     )
     return request, renderer.warnings
+
+
+def _own_system_prompt(source: Source) -> str | None:
+    """A source's prompt is no template: the state it would read does not travel with a node."""
+    own = source.config.get("system_prompt")
+    return str(own) if own else None
 
 
 def _prompt(call: NodeCall, renderer: Renderer) -> str:
@@ -125,7 +132,7 @@ def _result(
         asked["system_prompt"] = request.system_prompt
     return NodeResult(
         output=_output(call, request, answer),
-        output_key=call.node.metadata.get("output_key", "text_result"),
+        output_key=default_output_key(call.node),
         writes=writes,
         input=asked,
         usage=usage,

@@ -63,6 +63,10 @@ class Databases:
             hint="Known here: postgresql, sqlite.",
         )
 
+    def close(self) -> None:
+        """End the threads; call it once the databases are closed."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _dsn(self, tenant: str, source: Source) -> tuple[str | None, bool]:
         """The connection string, and whether the operator gave it."""
         reference = source.config.get("connection_string_env")
