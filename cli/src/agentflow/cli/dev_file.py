@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from agentflow.cli.embedded.layout import HOME, Layout
+from agentflow.cli.embedded.private_files import write_private
 from agentflow.cli.errors import Unreachable
 
 HINT = "Start one with `agentflow dev`, name one with AGENTFLOW_URL, or use `run --local`."
@@ -34,11 +35,7 @@ class DevFile(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write it whole or not at all, readable by its owner only: it holds a key."""
-        draft = path.with_suffix(".tmp")
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(self.model_dump_json(indent=2) + "\n")
-        draft.replace(path)
+        write_private(path, self.model_dump_json(indent=2) + "\n")
 
 
 @dataclass(frozen=True)

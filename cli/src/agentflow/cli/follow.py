@@ -9,6 +9,7 @@ from agentflow.cli.inputs import SpecText
 from agentflow.cli.live_tree import LiveTree, line_of
 from agentflow.cli.output import Output
 from agentflow.cli.progress import Progress
+from agentflow.cli.spec_check import refusal_of
 from agentflow.contracts.ids import ExecutionId
 from agentflow.contracts.replies import ExecutionResult
 from agentflow.contracts.status import ExecutionStatus
@@ -31,7 +32,7 @@ async def run_on_stack(
         try:
             accepted = await gateway.post("/workflows/execute/async", _given(body))
         except Refused as refusal:
-            raise invalid_spec(spec, refusal, output) from None
+            raise refusal_of(spec, refusal, output) from None
         progress.execution_id = accepted["job_id"]
         with LiveTree(progress, output) if watch else nullcontext() as tree:
             await _hear(gateway, progress, tree)

@@ -98,7 +98,7 @@ def tree(progress: Progress, *, narrow: bool = False) -> Table:
     for index, row in enumerate(progress.rows.values()):
         branch = "└─ " if index == last else "├─ "
         style = STYLES.get(row.status, "")
-        cells = [
+        cells: list[str | Text] = [
             Text(f"{branch}{row.node_id}") + Text(f" {row.node_type}", style="dim"),
             Text(f"{MARKS[row.status]} {row.status}", style=style),
             str(row.attempt or ""),

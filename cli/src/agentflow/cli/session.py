@@ -15,6 +15,7 @@ from agentflow.cli.embedded.child import Child
 from agentflow.cli.embedded.options import StackOptions
 from agentflow.cli.embedded.stack import Stack, describe, make_stack
 from agentflow.cli.output import Output
+from agentflow.telemetry.logging import configure_logging
 
 TRY = 'agentflow run examples/simple_llm.json --input user_input="Hello" --watch'
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -36,6 +37,12 @@ async def serve_stack(options: StackOptions, *, as_json: bool = False) -> int:
         except asyncio.CancelledError:
             output.say("Stopped.")
     return 0
+
+
+def quiet_logs() -> None:
+    """Services of this process write to our stderr: only warnings, unless asked for more."""
+    level = os.environ.get("AGENTFLOW_LOG_LEVEL", "WARNING").upper()
+    configure_logging("agentflow", level, json=False)
 
 
 @asynccontextmanager
@@ -62,6 +69,7 @@ async def stopping_on_signals(output: Output) -> AsyncIterator[asyncio.Event]:
 async def _serve(
     options: StackOptions, output: Output, stop: asyncio.Event, *, as_json: bool
 ) -> None:
+    quiet_logs()
     output.say("Starting NATS, Valkey, the database and six services …")
     stack = make_stack(options)
     async with stack:

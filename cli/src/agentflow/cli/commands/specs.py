@@ -42,11 +42,12 @@ def plan(spec: Annotated[str, SPEC], as_json: Annotated[bool, AS_JSON] = False) 
     """Print the plan: stages, critical path, parallel edges."""
     from agentflow.cli.inputs import read_spec
     from agentflow.cli.output import Output
-    from agentflow.cli.plan_text import plan_table, plan_view
+    from agentflow.cli.plan_text import plan_table
     from agentflow.cli.spec_check import require_valid
+    from agentflow.engine.plan import compile_plan
 
     output = Output()
-    view = plan_view(require_valid(read_spec(spec), output))
+    view = compile_plan(require_valid(read_spec(spec), output)).view()
     if as_json:
         output.result(view.model_dump(mode="json"))
     else:

@@ -36,7 +36,7 @@ class Outcome:
 
     @property
     def completed(self) -> bool:
-        return self.status == "success"
+        return self.status == "COMPLETED"
 
     @property
     def output(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ async def run_one(gateway: Gateway, workflow: dict[str, Any], item: Input) -> Ou
     answer = await gateway.post("/workflows/execute", body, wait=WAIT_SECONDS)
     return Outcome(
         input=item,
-        status=str(answer.get("status")),
+        status=str(answer.get("execution_status")),
         final_state=answer.get("final_state") or {},
         milliseconds=(time.perf_counter() - start) * 1000,
         error=answer.get("error"),

@@ -54,6 +54,11 @@ class Manifest(_Part):
     examples: tuple[Example, ...] = ()
     demo: tuple[Job, ...] = ()
 
+    def all_needs(self) -> set[str]:
+        """The preparations some part of the demo needs."""
+        jobs = {need for job in self.demo for need in job.needs}
+        return jobs | {need for example in self.examples for need in example.needs}
+
     def preparations(self, names: Iterable[str]) -> list[Preparation]:
         """Those that are named, in the order of the file."""
         wanted = set(names)

@@ -90,7 +90,7 @@ def field(outcome: Outcome, name: str) -> Any:
 
 
 def _share(name: str, outcomes: list[Outcome]) -> float:
-    right = sum(field(outcome, name) == outcome.input.expect.get(name) for outcome in outcomes)
+    right = sum(1 for o in outcomes if field(o, name) == o.input.expect.get(name))
     return right / len(outcomes)
 
 

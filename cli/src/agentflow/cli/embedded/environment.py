@@ -22,3 +22,8 @@ def lent(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def missing_from(defaults: Mapping[str, str]) -> dict[str, str]:
+    """Those of `defaults` that the environment does not set."""
+    return {name: value for name, value in defaults.items() if name not in os.environ}

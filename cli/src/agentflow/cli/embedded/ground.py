@@ -5,8 +5,11 @@ killed stack left running is ended first.
 """
 
 import asyncio
+import os
 from contextlib import AsyncExitStack
 from typing import Self
+
+from pydantic import SecretStr
 
 from agentflow.cli.embedded.addresses import Addresses
 from agentflow.cli.embedded.child import Child
@@ -18,8 +21,12 @@ from agentflow.cli.embedded.nats_server import NatsServer
 from agentflow.cli.embedded.options import StackOptions
 from agentflow.cli.embedded.pid_files import end_leftovers
 from agentflow.cli.embedded.ports import LOOPBACK, choose_port
+from agentflow.cli.embedded.private_files import keep_pepper
 from agentflow.cli.embedded.streams import apply_topology
 from agentflow.cli.embedded.valkey_server import EmbeddedValkey, start_valkey
+from agentflow.storage.settings import StorageSettings
+
+PEPPER = "AGENTFLOW_API_KEY_PEPPER"
 
 
 class Ground:
@@ -64,7 +71,8 @@ class Ground:
         valkey, _, _ = await asyncio.gather(
             self._start_valkey(), self._start_nats(nats), migrate(database_url)
         )
-        api_key = await ensure_development_key(database_url, self.layout.api_key)
+        storage = StorageSettings(database_url=database_url, api_key_pepper=self._pepper())
+        api_key = await ensure_development_key(storage, self.layout.api_key)
         await apply_topology(nats.url)
         self._addresses = Addresses(
             gateway_url=f"http://{LOOPBACK}:{choose_port(options.gateway_port)}",
@@ -72,7 +80,13 @@ class Ground:
             database_url=database_url,
             redis_url=valkey.url if valkey else None,
             api_key=api_key,
+            api_key_pepper=storage.api_key_pepper,
+            durability=options.durability,
         )
+
+    def _pepper(self) -> SecretStr:
+        """The operator's, else this directory's own."""
+        return SecretStr(os.environ.get(PEPPER) or keep_pepper(self.layout.pepper))
 
     async def _start_nats(self, nats: NatsServer) -> None:
         self._exit.push_async_callback(nats.stop)

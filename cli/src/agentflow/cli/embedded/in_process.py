@@ -3,7 +3,10 @@
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from contextvars import copy_context
 from typing import Any, Self
+
+from structlog.contextvars import bind_contextvars
 
 from agentflow.cli.embedded import services
 from agentflow.cli.embedded.addresses import Addresses
@@ -49,14 +52,12 @@ class EmbeddedStack:
         for _, service in services.instances(self.options.executors, self.options.workers):
             app = self._build(service)
             if service == "gateway":
-                server = WebServer(app, self.addresses.gateway_port)
-                self._exit.push_async_callback(server.stop)
-                await server.start()
-            else:
-                self._exit.push_async_callback(app.stop)
-                await app.start()
-            # Servers and earlier services get a turn between two slow imports.
-            await asyncio.sleep(0)
+                app = WebServer(app, self.addresses.gateway_port)
+            self._exit.push_async_callback(app.stop)
+            # Everything a service says, also from tasks it starts, carries its name.
+            context = copy_context()
+            context.run(bind_contextvars, service=service)
+            await asyncio.create_task(app.start(), context=context)
 
     def _build(self, service: str) -> Any:
         with lent(self.addresses.environment()):

@@ -37,6 +37,10 @@ class Layout:
         return self.home / "api_key"
 
     @property
+    def pepper(self) -> Path:
+        return self.home / "pepper"
+
+    @property
     def dev_file(self) -> Path:
         return self.home / "dev.json"
 
