@@ -51,6 +51,10 @@ _OWN_FUNCTIONS: Final = {
     "upperAscii": lambda text: str(text).upper(),
     "trim": lambda text: str(text).strip(),
 }
+_NEEDS_READING = re.compile(
+    rf"\b(?:{'|'.join(sorted(MACROS | RESERVED_NOUNS))})\b|(?:[(\[{{][^(\[{{]*){{40}}|(?:\+[^+]*){{8}}"
+)
+"""Short texts without macros, reserved nouns, many brackets or many plus signs are harmless."""
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _OPERATOR = re.compile(r"\W|^@")
 
@@ -143,7 +147,7 @@ def longest_list(value: Any) -> int:
 
 @lru_cache(maxsize=4096)
 def _compile(text: str) -> Condition:
-    reading = read(text)
+    reading = read(text) if _NEEDS_READING.search(text) or len(text) > 200 else Reading()
     _refuse_monsters(text, reading)
     reserved = reading.free & RESERVED_NOUNS
     program = _parse(_without_reserved(text, reserved))

@@ -15,6 +15,7 @@ from agentflow.engine.errors import BadSchema
 MAX_DEPTH: Final = 64
 MAX_PLACES: Final = 20_000
 MAX_FAN: Final = 1_000
+MAX_REFERENCES: Final = 500
 _SAME_PLACE: Final = frozenset(
     {"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"}
 )
@@ -132,23 +133,23 @@ def _parts(
 
 def _refuse_fans(references: dict[str, list[Reference]]) -> None:
     """How many times one value may be looked at, at worst: grows along references only."""
+    if sum(map(len, references.values())) > MAX_REFERENCES:
+        raise BadSchema(f"The schema has more than {MAX_REFERENCES} references.")
     fans = {base: _fan(found) for base, found in references.items() if found}
     work = dict.fromkeys(references, 1)
-    for _ in range(len(references) + 1):
+    changed = True
+    while changed:
         changed = False
-        for base in fans:
-            found = references[base]
-            below = max(work.get(_base(target, references), 1) for target, _ in found)
-            if below * fans[base] > work[base]:
-                work[base], changed = below * fans[base], True
+        for base, fan in fans.items():
+            below = max(work.get(_base(target, references), 1) for target, _ in references[base])
+            if below * fan > work[base]:
+                work[base], changed = below * fan, True
             if work[base] > MAX_FAN:
                 raise BadSchema(
                     "The schema's references would look at one value over and over "
                     f"(more than {MAX_FAN:,} times).",
                     hint="Let each alternative of anyOf/oneOf/allOf reference a different part.",
                 )
-        if not changed:
-            return
 
 
 def _fan(found: list[Reference]) -> int:

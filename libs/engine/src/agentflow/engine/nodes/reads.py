@@ -12,7 +12,8 @@ from agentflow.contracts.spec import Node
 from agentflow.engine.conditions import compile_condition
 from agentflow.engine.errors import BadText
 from agentflow.engine.rules import compile_rule
-from agentflow.engine.templates import compile_template
+from agentflow.engine.state_keys import condition_keys
+from agentflow.engine.templates import SimpleTemplate, compile_template
 
 _NAME: Final = re.compile(r"[^\W\d][\w-]*(?:\.[\w-]+)*")
 _SUMMARY: Final = frozenset({"execution_path", "tokens_used", "cost"})
@@ -28,7 +29,7 @@ def reads(node: Node) -> frozenset[str] | None:
         return frozenset()
     if node.kind not in _WORKER_KINDS:
         return None
-    return _everything_named(node.metadata)
+    return _union([_ALWAYS, _everything_named(node.metadata, node.metadata)])
 
 
 def reads_given(node: Node, keys: Collection[str]) -> frozenset[str] | None:
@@ -61,12 +62,11 @@ def _aggregator_reads(metadata: Mapping[str, Any]) -> frozenset[str] | None:
     return _union(parts)
 
 
-def _everything_named(setting: Any, metadata: Any = None) -> frozenset[str] | None:
+def _everything_named(setting: Any, metadata: Mapping[str, Any]) -> frozenset[str] | None:
     """Every name any text in `setting` could mean, as a template or as a bare name."""
-    engine_of = setting if metadata is None else metadata
-    parts: list[frozenset[str] | None] = [_ALWAYS]
+    parts: list[frozenset[str] | None] = []
     for text in _all_texts(setting):
-        parts.append(_template_names(text, engine_of))
+        parts.append(_template_names(text, metadata))
         if _NAME.fullmatch(text):
             parts.append(_names_of(text))
     return _union(parts)
@@ -74,14 +74,23 @@ def _everything_named(setting: Any, metadata: Any = None) -> frozenset[str] | No
 
 def _template_names(text: Any, metadata: Mapping[str, Any]) -> frozenset[str] | None:
     try:
-        return compile_template(text, metadata.get("template_engine", "simple")).names
+        template = compile_template(text, metadata.get("template_engine", "simple"))
     except BadText:
         return None
+    if not isinstance(template, SimpleTemplate):
+        return template.names
+    return _union([_names_in_path(path) for path in template.placeholders])
+
+
+def _names_in_path(path: str) -> frozenset[str]:
+    first, _, rest = path.partition(".")
+    node_id = rest.partition(".")[0]
+    return frozenset({f"outputs.{node_id}" if first == "outputs" and node_id else first})
 
 
 def _condition_names(text: Any) -> frozenset[str] | None:
     try:
-        return compile_condition(text).names
+        return condition_keys(compile_condition(text))
     except BadText:
         return None
 
