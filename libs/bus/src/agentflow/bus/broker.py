@@ -7,12 +7,17 @@ process when the connection is closed for good, instead of spinning on a dead on
 import os
 import signal
 from collections.abc import Callable
+from types import TracebackType
 
 import structlog
 from faststream.nats import NatsBroker
 from faststream.nats.broker.registrator import NatsRegistrator
 from faststream.nats.subscriber.usecases import PullStreamSubscriber
-from nats.errors import SlowConsumerError
+from nats.errors import (
+    ConnectionClosedError,
+    ConnectionReconnectingError,
+    SlowConsumerError,
+)
 
 from agentflow.bus.settings import BusSettings
 
@@ -71,6 +76,21 @@ class HookedBroker(NatsBroker):
     def add_consumer(self, consumer: PullStreamSubscriber) -> None:
         """Register a subscriber that was built by hand, as `subscriber()` would."""
         super(NatsRegistrator, self).subscriber(consumer)
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """As FastStream does; while the bus is away there is nothing to drain, only to close."""
+        try:
+            await super().stop(exc_type, exc_val, exc_tb)
+        except (ConnectionReconnectingError, ConnectionClosedError):
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+            self.config.disconnect()
 
 
 def make_broker(settings: BusSettings, service: str) -> HookedBroker:

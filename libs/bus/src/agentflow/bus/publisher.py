@@ -88,13 +88,15 @@ class Publisher:
     def unanswered(self) -> int:
         return len(self._pending)
 
-    def check_size(self, subject: str, payload: bytes) -> None:
-        """Raise PayloadTooLarge when the server would refuse this payload."""
+    def check_size(
+        self, subject: str, payload: bytes, headers: dict[str, str] | None = None
+    ) -> None:
+        """Raise PayloadTooLarge when the server would refuse payload and headers together."""
         limit = self._nc.max_payload - _HEADER_ROOM
-        if len(payload) > limit:
+        size = len(payload) + (_wire_size(headers) if headers else 0)
+        if size > limit:
             raise PayloadTooLarge(
-                f"The message for {subject} has {len(payload):,} bytes; "
-                f"the bus takes at most {limit:,}."
+                f"The message for {subject} has {size:,} bytes; the bus takes at most {limit:,}."
             )
 
     async def send(
@@ -113,7 +115,7 @@ class Publisher:
         `timeout` is in seconds over all repetitions. With `resend=False` silence becomes
         OutcomeUnknown at the deadline and the caller looks before it repeats.
         """
-        self.check_size(subject, payload)
+        self.check_size(subject, payload, headers)
         every = {**(headers or {}), MSG_ID: msg_id}
         if expect is not None:
             every[EXPECTED_SEQUENCE] = str(expect.sequence)
@@ -215,6 +217,14 @@ class Publisher:
         return OutcomeUnknown(
             f"No answer from the bus for {pending.subject} in time; it may or may not be stored."
         )
+
+
+def _wire_size(headers: dict[str, str]) -> int:
+    """Bytes of the headers as sent, each with its colon, space and line end."""
+    return sum(
+        len(name) + 4 + (len(value) if value.isascii() else len(value.encode()))
+        for name, value in headers.items()
+    )
 
 
 def _refusal(code: int, description: str, subject: str) -> Exception:
