@@ -4,9 +4,25 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
+
+
+@overload
+async def eventually(
+    check: Callable[[], Awaitable[T]],
+    timeout: float = ...,
+    *,
+    interval: float = ...,
+    says: str = ...,
+) -> T: ...
+
+
+@overload
+async def eventually(
+    check: Callable[[], T], timeout: float = ..., *, interval: float = ..., says: str = ...
+) -> T: ...
 
 
 async def eventually(
