@@ -5,6 +5,7 @@ attempts. Neither is what production runs; they are held against it.
 """
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ class Workers:
     def __init__(self, runner: NodeRunner, spec: WorkflowSpec) -> None:
         self._runner = runner
         self._spec = spec
+        self._execution = uuid.uuid4().hex
 
     async def run(self, node: Node, state: dict[str, Any]) -> NodeResult:
         source = self._spec.source(node.source_id) if node.source_id else None
@@ -48,7 +50,11 @@ class Workers:
         while True:
             try:
                 return await self._runner.run(
-                    node, source, state, effect_key=node.id, timeout=node.timeout_seconds or 30
+                    node,
+                    source,
+                    state,
+                    effect_key=f"{self._execution}.{node.id}",
+                    timeout=node.timeout_seconds or 30,
                 )
             except NodeFailed as failure:
                 named = not node.retry.on or failure.error_code in node.retry.on
@@ -105,7 +111,7 @@ async def _run(walk: WalkState, effect: DispatchNode | RunHere, workers: Workers
     try:
         result = await workers.run(node, seen)
     except NodeFailed as failure:
-        error = failure.to_node_error(node.id, attempt=1)
+        error = failure.to_node_error(node.id)
         return NodeFailedEvent(**_common(node.id, node.type), error=error)
     return NodeCompleted(
         **_common(node.id, node.type),

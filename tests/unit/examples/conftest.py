@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agentflow.node_workers.app import make_runner
 from agentflow.node_workers.runner import NodeRunner
 from tests.support import examples
 
@@ -23,8 +24,6 @@ def example_environ(example_data: Path) -> Mapping[str, str]:
 
 @pytest.fixture
 async def runner(example_environ: Mapping[str, str]) -> AsyncIterator[NodeRunner]:
-    from agentflow.node_workers.app import make_runner
-
     runner = make_runner(environ=example_environ)
     yield runner
     await runner.aclose()

@@ -4,6 +4,7 @@ The workflow is not always right, and the page about it says how often: those fi
 computed here from its real results.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agentflow.node_workers.app import make_runner
 from agentflow.node_workers.runner import NodeRunner
 from tests.support import examples
 from tests.support.examples import EXAMPLES
@@ -21,16 +23,19 @@ FIELDS = ("intent", "order_number", "action", "priority")
 Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
-@pytest.fixture
-async def answered(runner: NodeRunner, example_data: Path) -> Pairs:
-    """(message, final_output) of each of the 300."""
-    job = examples.jobs()["triage"]
-    workflow = examples.workflow("triage")
+@pytest.fixture(scope="module")
+def answered(example_environ: Mapping[str, str], example_data: Path) -> Pairs:
+    """(message, final_output) of each of the 300, run once for all tests here."""
+    return asyncio.run(answer_all(make_runner(environ=example_environ), example_data))
+
+
+async def answer_all(runner: NodeRunner, data: Path) -> Pairs:
     pairs: Pairs = []
-    for message in examples.inputs(job, example_data):
-        ending = await run_on_walk(workflow, message["initial_state"], runner)
+    for message in examples.inputs(examples.jobs()["triage"], data):
+        ending = await run_on_walk(examples.workflow("triage"), message["initial_state"], runner)
         assert ending.status == "COMPLETED", (message, ending.error)
         pairs.append((message, ending.final_state["final_output"]))
+    await runner.aclose()
     return pairs
 
 
@@ -38,7 +43,7 @@ def right(message: Mapping[str, Any], output: Mapping[str, Any]) -> dict[str, bo
     return {field: output[field] == message["expect"][field] for field in FIELDS}
 
 
-async def test_all_300_are_answered_as_well_as_the_page_says(answered: Pairs) -> None:
+def test_all_300_are_answered_as_well_as_the_page_says(answered: Pairs) -> None:
     assert len(answered) == 300
     count: Counter[str] = Counter()
     for message, output in answered:
@@ -51,7 +56,7 @@ async def test_all_300_are_answered_as_well_as_the_page_says(answered: Pairs) ->
     assert said == dict(count)
 
 
-async def test_what_is_looked_up_is_always_right(answered: Pairs) -> None:
+def test_what_is_looked_up_is_always_right(answered: Pairs) -> None:
     """Intent and urgency are guesses from words; orders and what follows from them are not."""
     for message, output in answered:
         verdicts = right(message, output)
@@ -59,7 +64,7 @@ async def test_what_is_looked_up_is_always_right(answered: Pairs) -> None:
         assert verdicts["action"] or not verdicts["intent"], message
 
 
-async def test_every_reply_is_a_whole_sentence(answered: Pairs) -> None:
+def test_every_reply_is_a_whole_sentence(answered: Pairs) -> None:
     for message, output in answered:
         assert not re.search(r"[{}]|null", output["result"]), (message, output["result"])
         assert output["message_id"] == message["initial_state"]["message_id"]
