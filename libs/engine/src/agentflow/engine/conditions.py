@@ -51,10 +51,7 @@ _OWN_FUNCTIONS: Final = {
     "upperAscii": lambda text: str(text).upper(),
     "trim": lambda text: str(text).strip(),
 }
-_NEEDS_READING = re.compile(
-    rf"\b(?:{'|'.join(sorted(MACROS | RESERVED_NOUNS))})\b|(?:[(\[{{][^(\[{{]*){{40}}|(?:\+[^+]*){{8}}"
-)
-"""Short texts without macros, reserved nouns, many brackets or many plus signs are harmless."""
+_NOT_PLAIN = re.compile(rf"\b(?:{'|'.join(sorted(MACROS | RESERVED_NOUNS))})\b")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _OPERATOR = re.compile(r"\W|^@")
 
@@ -147,7 +144,7 @@ def longest_list(value: Any) -> int:
 
 @lru_cache(maxsize=4096)
 def _compile(text: str) -> Condition:
-    reading = read(text) if _NEEDS_READING.search(text) or len(text) > 200 else Reading()
+    reading = Reading() if _is_plain(text) else read(text)
     _refuse_monsters(text, reading)
     reserved = reading.free & RESERVED_NOUNS
     program = _parse(_without_reserved(text, reserved))
@@ -170,6 +167,11 @@ def _compile(text: str) -> Condition:
             _parse(f"({program.source}\n) ? true : false") if reading.macro_depth else None
         ),
     )
+
+
+def _is_plain(text: str) -> bool:
+    """Short, without macros and reserved nouns: nothing that a closer reading would find."""
+    return len(text) <= 2 * MAX_BRACKETS and not _NOT_PLAIN.search(text)
 
 
 def _without_reserved(text: str, reserved: set[str]) -> str:
