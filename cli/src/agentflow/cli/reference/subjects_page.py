@@ -10,24 +10,28 @@ HEAD = """# Subjects
 Everything on the bus, under the prefix `agentflow.`. The schema of each payload is in
 [schemas/](schemas/).
 
-| subject | stream | message |
-|---|---|---|
 """
 
 
 def subjects_page() -> str:
     """docs/reference/subjects.md."""
-    return HEAD + "".join(f"{row}\n" for row in rows())
+    return f"{HEAD}{table('schemas/')}\n"
 
 
-def rows() -> list[str]:
+def subject_table() -> str:
+    """The same table for README."""
+    return table("docs/reference/schemas/")
+
+
+def table(schemas: str) -> str:
     """One Markdown row per message, streams in the order of the road."""
-    return [
+    rows = [
         f"| `{message.SUBJECT}` | {message.STREAM or 'none'} "
-        f"| [{message.__name__}](schemas/{message.__name__}.json): {_first_line(message)} |"
+        f"| [{message.__name__}]({schemas}{message.__name__}.json): {_first_line(message)} |"
         for message in models()
         if issubclass(message, Message)
     ]
+    return "\n".join(["| subject | stream | message |", "|---|---|---|", *rows])
 
 
 def _first_line(message: type[Message]) -> str:
