@@ -30,7 +30,8 @@ def chain(length: int) -> WorkflowSpec:
 def fan(width: int) -> WorkflowSpec:
     """One, then `width` side by side, then one."""
     middle = [f"m{i}" for i in range(width)]
-    edges = [{"from": "first", "to": middle}, *({"from": m, "to": "last"} for m in middle)]
+    edges: list[dict[str, Any]] = [{"from": "first", "to": middle}]
+    edges += [{"from": m, "to": "last"} for m in middle]
     return _spec(["first", *middle, "last"], edges)
 
 

@@ -5,7 +5,7 @@ taken from a list of numbers, so that a run can be repeated and shrunk. `run_wal
 end; `Fleet` alone allows duplicates, crashes and late loads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,6 +99,7 @@ class Fleet:
         self.log: list[Event] = []
         self.tasks: dict[str, Json] = {}
         self.dispatched: list[str] = []
+        self.shown: dict[str, Json] = {}
         self.finishes: list[walk.Finish] = []
         self.values: dict[str, Any] = {}
         self.loads: list[frozenset[str]] = []
@@ -175,8 +176,9 @@ class Fleet:
 
     def _send(self, node_id: str) -> None:
         seen = visible_state(self.state, node_id)
-        known = self.tasks.setdefault(node_id, seen)
+        known = self.shown.setdefault(node_id, seen)
         assert known == seen, f"{node_id} was shown {known}, then {seen}"
+        self.tasks[node_id] = seen
         self.dispatched.append(node_id)
 
     def _offload(self, value: Any) -> Any:
@@ -207,6 +209,22 @@ def run_walk(
             raise AssertionError(f"nothing left to do: {fleet.state.summary()}")
         step += 1
     return fleet
+
+
+def every_order(spec: Json, initial: Json | None = None, **settings: Any) -> Iterator[Fleet]:
+    """Walk the workflow in every order in which its tasks can end."""
+    plan = plan_of(spec)
+    prefixes: list[list[int]] = [[]]
+    while prefixes:
+        prefix = prefixes.pop()
+        fleet = Fleet(plan, initial or {}, **settings)
+        for choice in prefix:
+            fleet.work(choice)
+        while fleet.tasks and not fleet.over:
+            prefixes += [[*prefix, choice] for choice in range(1, len(fleet.tasks))]
+            prefix = [*prefix, 0]
+            fleet.work(0)
+        yield fleet
 
 
 def end_state(fleet: Fleet) -> Json:
