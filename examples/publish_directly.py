@@ -87,17 +87,27 @@ def broken_workflow() -> dict[str, Any]:
 
 
 async def main(options: argparse.Namespace) -> int:
-    client = await nats.connect(options.nats, connect_timeout=5)
+    try:
+        client = await nats.connect(
+            options.nats, max_reconnect_attempts=1, reconnect_time_wait=0.2, error_cb=stay_calm
+        )
+    except (NatsError, OSError) as error:
+        print(f"Nobody answers at {options.nats} ({error}). Is it running?", file=sys.stderr)
+        return 3
     try:
         return await execute(client, options)
     except TimeoutError:
         print(f"No answer within {ANSWER_SECONDS:.0f} s. Is the executor running?", file=sys.stderr)
         return 3
     except NatsError as error:
-        print(f"Cannot publish: {error}. Is the stack running?", file=sys.stderr)
+        print(f"Cannot publish: {error!r}. Is the whole stack running?", file=sys.stderr)
         return 3
     finally:
         await client.close()
+
+
+async def stay_calm(error: Exception) -> None:
+    """What goes wrong is said once, by whoever waits for it."""
 
 
 async def execute(client: Client, options: argparse.Namespace) -> int:
