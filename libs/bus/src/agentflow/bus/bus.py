@@ -21,6 +21,7 @@ from agentflow.bus.log_reader import LogReader, StoredMessage
 from agentflow.bus.publisher import Expect, Publisher
 from agentflow.bus.settings import BusSettings
 from agentflow.contracts.message import Message
+from agentflow.telemetry.redaction import redact_text
 
 
 class Bus:
@@ -35,12 +36,19 @@ class Bus:
         self._reader: LogReader | None = None
 
     async def open(self, *, check: bool = True) -> None:
-        """Connect and check the topology; raises BusDown or TopologyError."""
+        """Connect and check the topology; raises BusDown or TopologyError.
+
+        Once connected the broker reconnects for as long as it takes; a first connection
+        that does not come about within `connect_timeout` is an error.
+        """
+        wait = self.settings.connect_timeout
         try:
-            nc = await self.broker.connect()
-        except (NatsError, OSError) as error:
+            async with asyncio.timeout(wait):
+                nc = await self.broker.connect()
+        except (NatsError, OSError, TimeoutError) as error:
+            why = str(error) or f"no server answered within {wait:g} s"
             raise BusDown(
-                f"Cannot connect to {self.settings.nats_url}: {error}.",
+                f"Cannot connect to {redact_text(self.settings.nats_url)}: {why}.",
                 hint="Is nats-server running there, and is NATS_URL right?",
             ) from error
         if check:
