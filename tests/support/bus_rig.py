@@ -43,8 +43,8 @@ class Rig:
             settings = settings.model_copy(update={"nats_url": url})
         broker = make_broker(settings, "rig")
         bus = Bus(broker, settings)
-        await bus.open(check=check)
         self._stack.push_async_callback(_end, broker, bus)
+        await bus.open(check=check)
         return bus
 
     async def consumer(
@@ -63,9 +63,9 @@ class Rig:
             ack_wait=ack_wait,
             grace=grace,
         )
+        self._stack.push_async_callback(_end, broker, bus)
         await bus.open()
         await broker.start()
-        self._stack.push_async_callback(_end, broker, bus)
         return consumer
 
     async def count(self, stream: StreamName) -> int:
