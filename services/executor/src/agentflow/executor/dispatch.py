@@ -98,7 +98,7 @@ class Dispatcher:
     async def _send(self, task: RunNode) -> None:
         future = await self._bus.send(
             task,
-            msg_id=task.effect_key,
+            msg_id=f"{task.tenant}.{task.effect_key}",
             headers=self._headers,
             timeout=ANSWER_WITHIN,
             resend=False,

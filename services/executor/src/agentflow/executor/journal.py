@@ -5,7 +5,6 @@ what they say can be derived again. The terminal event waits until all of them a
 """
 
 import asyncio
-from datetime import datetime
 
 from agentflow.bus.bus import Bus
 from agentflow.bus.publisher import Expect
@@ -18,7 +17,8 @@ class Journal:
     def __init__(self, bus: Bus, tenant: str, execution_id: str, headers: dict[str, str]) -> None:
         self._bus = bus
         self._headers = headers
-        self._execution_id = execution_id
+        # Message ids are stream-wide and callers may choose execution ids: the tenant goes first.
+        self._id = f"{tenant}.{execution_id}"
         self._fence = f"{bus.prefix}.events.{tenant}.{execution_id}.execution.>"
         self._unanswered: set[asyncio.Future[int]] = set()
         self._own: set[str] = set()
@@ -32,7 +32,7 @@ class Journal:
     async def node(self, event: NodeEvent) -> None:
         """Write a node's event; it is stored in order, but not waited for."""
         verb = type(event).__name__
-        msg_id = f"{self._execution_id}.{event.node_id}.{verb}"
+        msg_id = f"{self._id}.{event.node_id}.{verb}"
         self._own.add(msg_id)
         future = await self._bus.send(event, msg_id=msg_id, timeout=60, headers=self._headers)
         self._unanswered.add(future)
@@ -43,7 +43,7 @@ class Journal:
 
         Raises WrongLastSequence when another executor or a cancel came first.
         """
-        msg_id = f"{self._execution_id}.{type(event).__name__}.{owner}.{self.fence_sequence}"
+        msg_id = f"{self._id}.{type(event).__name__}.{owner}.{self.fence_sequence}"
         self.fence_sequence = await self._bus.publish(
             event,
             msg_id=msg_id,
@@ -60,8 +60,3 @@ class Journal:
     def _answered(self, future: asyncio.Future[int]) -> None:
         if not future.cancelled() and future.exception() is None:
             self._unanswered.discard(future)
-
-
-def seconds_between(earlier: datetime, later: datetime) -> float:
-    """Never negative: clocks of two machines may disagree a little."""
-    return max(0.0, (later - earlier).total_seconds())
