@@ -1,0 +1,147 @@
+"""Who writes which key: parallel writers are warned of, unknown placeholders too.
+
+Both need to know what comes before a node, so they are made only for a graph without cycles
+that is not enormous. A placeholder is warned of only where no initial state could sensibly
+hold it: an output of a node that does not come before, or a near miss of a key that is written.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from agentflow.contracts.state import ADDING_KEYS, APPENDING_KEYS, MERGING_KEYS
+from agentflow.engine import graph_order
+from agentflow.engine.errors import BadText
+from agentflow.engine.nodes.metadata import OUTPUT_KEYS
+from agentflow.engine.templates import SimpleTemplate, compile_template
+from agentflow.engine.validation.draft import Draft, NodeDraft
+from agentflow.engine.validation.findings import Findings, Path, did_you_mean, show
+from agentflow.engine.validation.graph import Graph, names
+from agentflow.engine.validation.lineage import Lineage
+from agentflow.engine.validation.texts import engine_of, templates_of
+
+REDUCED: Final = frozenset((*ADDING_KEYS, *MERGING_KEYS, *APPENDING_KEYS))
+WELL_KNOWN: Final = frozenset({"user_input", "outputs", "final_output", "intent"}) | REDUCED
+MAX_PAIRS: Final = 20_000
+MAX_NAMED: Final = 6
+NEAR: Final = 0.85
+
+
+def check_writers(draft: Draft, graph: Graph, findings: Findings) -> None:
+    """Warn of keys with parallel writers and of placeholders nothing can fill."""
+    rank = graph_order.ranks(graph.followers)
+    if rank is None:
+        return
+    try:
+        lineage = Lineage(draft, graph, rank)
+    except graph_order.TooLarge:
+        return
+    writers = _writers(draft, lineage)
+    budget = MAX_PAIRS
+    for key, places in writers.items():
+        found, budget = _parallel(lineage, places, budget)
+        if found:
+            _warn(key, [lineage.ids[place] for place in sorted(found)], draft, findings)
+    for node in draft.by_id.values():
+        _check_placeholders(node, writers, lineage, findings)
+
+
+def output_key(node: NodeDraft) -> str | None:
+    """The key a node writes; None: none, or not known."""
+    if node.kind == "input":
+        return None
+    key = node.metadata.get("output_key", OUTPUT_KEYS.get(node.kind or ""))
+    return key if isinstance(key, str) else None
+
+
+def _writers(draft: Draft, lineage: Lineage) -> dict[str, list[int]]:
+    writers: dict[str, list[int]] = {}
+    for place, node_id in enumerate(lineage.ids):
+        key = output_key(draft.by_id[node_id])
+        if key is not None:
+            writers.setdefault(key, []).append(place)
+    return writers
+
+
+def _parallel(lineage: Lineage, places: list[int], budget: int) -> tuple[set[int], int]:
+    """Some of the writers that may run side by side, and the pairs that may still be looked at."""
+    found: set[int] = set()
+    earlier = 0
+    for place in places:
+        for other in graph_order.bits(earlier & ~lineage.ancestors[place]):
+            if budget <= 0 or len(found) >= MAX_NAMED:
+                return found, budget
+            budget -= 1
+            if not lineage.excluded(other, place):
+                found |= {other, place}
+        earlier |= 1 << place
+    return found, budget
+
+
+def _warn(key: str, ids: list[str], draft: Draft, findings: Findings) -> None:
+    if key in REDUCED:
+        return
+    last = draft.by_id[ids[-1]]
+    holder = "output_key" in last.metadata
+    path = last.path("metadata", "output_key") if holder else last.path()
+    findings.add(
+        "parallel_writers",
+        f"{names(ids)} may run side by side and all write {show(key)}; "
+        f"{show(ids[-1])} wins, as the last in plan order.",
+        path,
+        node_id=ids[-1],
+    )
+
+
+def _check_placeholders(
+    node: NodeDraft, writers: Mapping[str, list[int]], lineage: Lineage, findings: Findings
+) -> None:
+    if node.id is None or engine_of(node) != "simple":
+        return
+    for text, path in templates_of(node):
+        try:
+            template = compile_template(text)
+        except BadText:
+            continue
+        for name in template.placeholders if isinstance(template, SimpleTemplate) else ():
+            reason = _unfillable(name, node.id, writers, lineage)
+            if reason:
+                _tell(name, reason, node, path, writers, findings)
+
+
+def _unfillable(
+    name: str, node_id: str, writers: Mapping[str, list[int]], lineage: Lineage
+) -> str | None:
+    """Why nothing can fill the placeholder; None when something may."""
+    first, _, rest = name.partition(".")
+    before = lineage.ancestors[lineage.place[node_id]]
+    if first == "outputs" and rest:
+        source = rest.partition(".")[0]
+        if source not in lineage.place:
+            return f"there is no node {show(source)}"
+        comes_before = before >> lineage.place[source] & 1
+        return None if comes_before else f"{show(source)} does not come before this node"
+    if first in WELL_KNOWN:
+        return None
+    if first in writers:
+        if any(before >> place & 1 for place in writers[first]):
+            return None
+        return (
+            f"{names(lineage.ids[p] for p in writers[first])} writes it, but not before this node"
+        )
+    near = did_you_mean(first, [*writers, *WELL_KNOWN], NEAR)
+    return "nothing writes it" if near and len(first) > 3 else None
+
+
+def _tell(
+    name: str,
+    reason: str,
+    node: NodeDraft,
+    path: Path,
+    writers: Mapping[str, list[int]],
+    findings: Findings,
+) -> None:
+    hint = did_you_mean(name.partition(".")[0], [*writers, *WELL_KNOWN], NEAR)
+    message = (
+        f"The placeholder {{{name[:80]}}} stays as it is unless the initial state has it: {reason}."
+    )
+    findings.add("unknown_placeholder", message, path, node_id=node.id, hint=hint)
