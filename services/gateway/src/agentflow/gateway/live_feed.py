@@ -23,11 +23,12 @@ _TURNS = "events.*.*.execution.*"
 class Waiter:
     """Hears the turns of one execution; is nudged at each, and when the log may know more."""
 
-    __slots__ = ("_heard", "_nudged", "ended", "tenant")
+    __slots__ = ("_heard", "_nudged", "abandoned", "ended", "tenant")
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
         self.ended: StoredMessage | None = None
+        self.abandoned = False
         self._heard = False
         self._nudged = asyncio.Event()
 
@@ -36,6 +37,11 @@ class Waiter:
         self._heard = True
         if is_end and self.ended is None:
             self.ended = message
+        self._nudged.set()
+
+    def abandon(self) -> None:
+        """Whoever waited has left."""
+        self.abandoned = True
         self._nudged.set()
 
     def doubt(self) -> None:
@@ -113,7 +119,7 @@ class LiveFeed:
                 ended = await self._look(waiter.tenant, execution_id)
             if ended is not None:
                 return as_end(ended)
-            if self._released or loop.time() >= deadline:
+            if self._released or waiter.abandoned or loop.time() >= deadline:
                 return None
 
     async def _look(self, tenant: str, execution_id: str) -> StoredMessage | None:

@@ -6,6 +6,7 @@ is ours, and so is the message id made of it.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +24,17 @@ from agentflow.gateway.errors import NotFound
 from agentflow.gateway.idempotency import IdempotencyKeys
 from agentflow.gateway.json_places import place_of
 from agentflow.gateway.large_values import LargeValues
-from agentflow.gateway.live_feed import LiveFeed
+from agentflow.gateway.live_feed import LiveFeed, Waiter
 from agentflow.gateway.measures import Measures
 from agentflow.gateway.permissions import Principal
 from agentflow.gateway.requests import ExecuteRequest
 from agentflow.gateway.settings import GatewaySettings
 from agentflow.gateway.validation import Validation, refusal
 from agentflow.telemetry.tracing import inject
+
+
+_UNWATCHED = 0.5
+"""Seconds of a wait that are cheaper than watching the client."""
 
 
 class CommandUnanswered(OutcomeUnknown):
@@ -53,6 +58,8 @@ class Asked:
     text: bytes
     request_id: str | None
     idempotency_key: str | None
+    client_left: Callable[[], Awaitable[None]]
+    """Returns when the client has closed its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +111,29 @@ class Submitter:
                 submitted = await self._store(asked, execution_id, "sync")
                 if submitted.execution_id == execution_id:
                     self._tell_accepted_later(asked, execution_id)
-                    end = await self._feed.end_of(waiter, execution_id, seconds)
+                    end = await self._wait(asked, waiter, execution_id, seconds)
                     return Submitted(execution_id, submitted.replayed, end)
             with self._feed.waiting(tenant, submitted.execution_id) as waiter:
                 waiter.doubt()  # it may be over long since: look into the log first
-                end = await self._feed.end_of(waiter, submitted.execution_id, seconds)
+                end = await self._wait(asked, waiter, submitted.execution_id, seconds)
                 return Submitted(submitted.execution_id, submitted.replayed, end)
+
+    async def _wait(
+        self, asked: Asked, waiter: Waiter, execution_id: ExecutionId, seconds: float
+    ) -> ExecutionEnded | None:
+        """The end; gives up early when the client leaves. Short waits do without the watch."""
+        watching: list[asyncio.Task[None]] = []
+
+        def watch() -> None:
+            watching.append(asyncio.create_task(_watch(asked, waiter)))
+
+        timer = asyncio.get_running_loop().call_later(_UNWATCHED, watch)
+        try:
+            return await self._feed.end_of(waiter, execution_id, seconds)
+        finally:
+            timer.cancel()
+            for task in watching:
+                task.cancel()
 
     async def close(self) -> None:
         """Wait shortly for events on their way."""
@@ -227,3 +251,8 @@ class Submitter:
             )
         except AgentflowError as error:
             self._log.warning("gateway.accepted_not_told", error=error.code)
+
+
+async def _watch(asked: Asked, waiter: Waiter) -> None:
+    await asked.client_left()
+    waiter.abandon()

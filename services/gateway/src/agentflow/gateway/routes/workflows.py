@@ -1,5 +1,6 @@
 """Validate and execute workflows."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query
@@ -133,7 +134,13 @@ async def _asked(gateway: Gateway, request: Request, caller: Principal) -> Asked
         text=text,
         request_id=request_id_of(request),
         idempotency_key=request.headers.get("idempotency-key"),
+        client_left=partial(_client_left, request),
     )
+
+
+async def _client_left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 async def _ended(
