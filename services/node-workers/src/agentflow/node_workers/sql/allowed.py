@@ -28,11 +28,13 @@ NODES: Final = _words(
     Not In Between Like ILike Glob SimilarTo Escape All Any AtTimeZone Bracket Slice Dot
     Overlaps HexString National JSONPath JSONPathRoot JSONPathKey JSONPathSubscript
     JSONPathWildcard JSONKeyValue Qualify Adjacent Unary
+    Lambda
     """
 )
 
 FUNCTIONS: Final = _words(
     """
+    Encode Decode Host SHA1Digest SHA2Digest MD5Digest MatchAgainst
     And Or Xor Case If Cast TryCast Coalesce Nullif Greatest Least Exists Abs Acos Asin
     Atan Atan2 Cbrt Ceil Cos Cot Degrees Exp Floor Ln Log Pi Pow Radians Round Sign Sin
     Sqrt Tan Trunc WidthBucket Rand AnyValue ArrayAgg Avg Corr Count CountIf CovarPop
@@ -67,6 +69,7 @@ NAMES: Final[Mapping[SqlDialect, frozenset[str]]] = MappingProxyType(
     {
         "postgres": _words(
             """
+    jsonb_set jsonb_insert
     abs age array_agg array_append array_cat array_dims array_length array_lower
     array_ndims array_position array_positions array_prepend array_remove array_replace
     array_to_json array_to_string array_upper ascii bit_and bit_length bit_or bit_xor
@@ -96,6 +99,7 @@ NAMES: Final[Mapping[SqlDialect, frozenset[str]]] = MappingProxyType(
         ),
         "sqlite": _words(
             """
+    -> ->>
     abs ceil ceiling char concat concat_ws cos cosh date datetime degrees exp floor
     format group_concat hex ifnull iif instr json json_array json_array_length json_each
     json_error_position json_extract json_group_array json_group_object json_insert
