@@ -217,7 +217,9 @@ async def make_keys(settings: StorageSettings) -> dict[str, str]:
     found = {}
     try:
         for role in ("admin", "developer", "viewer", "executor"):
-            made = await keys.create(TENANT, name=role, user=f"{role}-user", role=role, now=utc_now())
+            made = await keys.create(
+                TENANT, name=role, user=f"{role}-user", role=role, now=utc_now()
+            )
             found[role] = made.secret
         made = await keys.create(OTHER, name="r", user="rival", role="developer", now=utc_now())
         found["rival"] = made.secret

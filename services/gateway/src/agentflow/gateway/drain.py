@@ -8,6 +8,8 @@ import asyncio
 from starlette.types import Message, Receive, Scope
 
 _SECONDS = 20.0
+_SILENCE = 1.0
+"""A sender that is silent for so long is not sending: it can read."""
 
 
 class Body:
@@ -49,7 +51,8 @@ class Body:
     async def _rest(self) -> bool:
         left = self._limit
         while left >= 0:
-            message = await self()
+            async with asyncio.timeout(_SILENCE):
+                message = await self()
             if message["type"] != "http.request" or not message.get("more_body", False):
                 return True
             left -= len(message.get("body", b""))

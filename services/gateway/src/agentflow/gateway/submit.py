@@ -32,7 +32,6 @@ from agentflow.gateway.settings import GatewaySettings
 from agentflow.gateway.validation import Validation, refusal
 from agentflow.telemetry.tracing import inject
 
-
 _UNWATCHED = 0.5
 """Seconds of a wait that are cheaper than watching the client."""
 
