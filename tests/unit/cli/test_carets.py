@@ -43,3 +43,15 @@ def test_a_line_past_the_end_of_the_text_is_not_shown() -> None:
 def test_counts_are_said_in_words() -> None:
     assert summary(2, 1) == "2 errors, 1 warning"
     assert summary(0, 0) == "0 errors, 0 warnings"
+
+
+def test_a_literal_secret_is_starred_out_wherever_its_line_is_shown() -> None:
+    text = '{"config": {"api_key": "sk-very-secret", "modle": 1}}'
+    issues = [
+        issue(line=1, column=42, code="unknown_key"),
+        issue(line=1, column=24, code="literal_secret"),
+    ]
+    shown = show_issues("spec.json", text, issues)
+    assert "sk-very-secret" not in shown
+    _, line, caret = shown.split("\n\n")[0].splitlines()
+    assert line[caret.index("^") :].startswith('"modle"')

@@ -3,17 +3,21 @@
 Pure text: colour is added by the caller. Issues without a known place show their pointer.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from agentflow.contracts.problem import Issue
 
 MAX_LINE = 160
 """Longer source lines are cut around the caret: minified JSON is one line."""
+MASKED_CODE = "literal_secret"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def show_issues(name: str, text: str | None, issues: Iterable[Issue]) -> str:
     """All issues, errors first as given, separated by blank lines."""
-    lines = text.splitlines() if text is not None else []
+    issues = tuple(issues)
+    lines = _masked(text.splitlines(), issues) if text is not None else []
     return "\n\n".join(show_issue(name, lines, issue) for issue in issues)
 
 
@@ -25,6 +29,18 @@ def show_issue(name: str, lines: list[str], issue: Issue) -> str:
     if issue.hint:
         parts.append(f"  hint: {issue.hint}")
     return "\n".join(parts)
+
+
+def _masked(lines: list[str], issues: Sequence[Issue]) -> list[str]:
+    """The lines with literal secrets starred out, each column where it was: output gets logged."""
+    for issue in issues:
+        if issue.code == MASKED_CODE and issue.line is not None and 0 < issue.line <= len(lines):
+            line, start = lines[issue.line - 1], (issue.column or 1) - 1
+            literal = _STRING.match(line, start)
+            if literal is not None:
+                stars = "*" * (len(literal.group()) - 2)
+                lines[issue.line - 1] = f'{line[:start]}"{stars}"{line[literal.end() :]}'
+    return lines
 
 
 def _place(name: str, issue: Issue) -> str:

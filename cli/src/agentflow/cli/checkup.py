@@ -25,7 +25,7 @@ from agentflow.contracts.errors import AgentflowError
 
 State = Literal["good", "note", "bad"]
 MARKS: dict[State, str] = {"good": "✔", "note": "!", "bad": "✘"}
-TIMEOUT_SECONDS = 5.0
+TIMEOUT_SECONDS = 15.0
 LOW_DISK_BYTES = 1024**3
 
 
@@ -153,6 +153,8 @@ async def _probe(what: str, ask: Callable[[], Awaitable[str]]) -> CheckFinding:
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return CheckFinding(what, "good", await ask())
+    except TimeoutError:
+        return CheckFinding(what, "bad", f"no answer within {TIMEOUT_SECONDS:g} s")
     except AgentflowError as error:
         return CheckFinding(what, "bad", error.message, error.hint or "")
     except Exception as error:  # noqa: BLE001 - whatever a part throws is what doctor reports

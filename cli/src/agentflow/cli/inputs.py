@@ -29,6 +29,11 @@ def read_spec(path: str) -> SpecText:
     return SpecText(path, data.decode(), document)
 
 
+def read_unparsed(path: str) -> SpecText:
+    """The text alone, for a check that tells itself what is wrong with it."""
+    return SpecText(path, _read_bytes(path, "spec").decode(errors="replace"), None)
+
+
 def read_state(state_file: str | None, inputs: Sequence[str]) -> dict[str, Any]:
     """The initial state: the file's object, then each `--input` on top."""
     state: dict[str, Any] = {}

@@ -48,24 +48,28 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Console script. Errors of ours become one clear message and their exit code."""
-    from agentflow.contracts.errors import AgentflowError
-
     try:
         build_app()()
-    except AgentflowError as error:
-        sys.exit(_report(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nobody is left to tell.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        code = _report(error)
+        if code is None:
+            raise
+        sys.exit(code)
 
 
-def _report(error: Any) -> int:
+def _report(error: Exception) -> int | None:
+    """Tell an error of ours and give its exit code; None for one that is a bug."""
     from agentflow.cli.output import Output
-    from agentflow.contracts.errors import BadInput
+    from agentflow.contracts.errors import AgentflowError, BadInput
 
+    if not isinstance(error, AgentflowError):
+        return None
     output = Output()
     output.say(f"agentflow: {error.message}", style="bold red")
     for issue in getattr(error, "issues", ()):

@@ -70,7 +70,6 @@ async def _serve(
     options: StackOptions, output: Output, stop: asyncio.Event, *, as_json: bool
 ) -> None:
     quiet_logs()
-    output.say("Starting NATS, Valkey, the database and six services …")
     stack = make_stack(options)
     async with stack:
         dev = describe(stack)

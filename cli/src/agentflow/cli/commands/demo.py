@@ -17,7 +17,15 @@ def demo(
 
     Exit code 0 when every execution ended as it should.
     """
+    import time
+
+    from agentflow.cli.output import Output
+
+    started = time.perf_counter()
+    # Said before the slow imports: a second of silence looks like a hang.
+    Output().say("Preparing the data and starting NATS, Valkey, SQLite and six services …")
     from agentflow.cli.asyncs import run_async
     from agentflow.cli.demo.show import show
 
-    raise typer.Exit(run_async(show(examples, split=split, as_json=as_json)))
+    work = show(examples, split=split, as_json=as_json, started=started)
+    raise typer.Exit(run_async(work))

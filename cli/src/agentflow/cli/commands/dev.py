@@ -27,6 +27,10 @@ def dev(
     Data is kept in ./.agentflow. The addresses and a development key are printed and
     written to ./.agentflow/dev.json.
     """
+    from agentflow.cli.output import Output
+
+    # Said before the slow imports: a second of silence looks like a hang.
+    Output().say("Starting NATS, Valkey, the database and six services …")
     from agentflow.cli.asyncs import run_async
     from agentflow.cli.embedded.options import StackOptions
     from agentflow.cli.session import serve_stack

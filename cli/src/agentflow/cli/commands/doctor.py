@@ -27,6 +27,7 @@ def doctor(
         table = plain_table("", "WHAT", "FOUND", "WHAT TO DO")
         for finding in findings:
             table.add_row(*finding.cells())
+        table.columns[2].overflow = "fold"
         output.table(table)
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(1)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from agentflow.cli.embedded.services import SERVICES, load
-from agentflow.cli.errors import InvalidInput
 
 
 def serve(
@@ -23,6 +22,8 @@ def serve(
     Where it connects is said by AGENTFLOW_NATS_URL, AGENTFLOW_DATABASE_URL and
     AGENTFLOW_REDIS_URL; see docs/reference/settings.md for the rest.
     """
+    from agentflow.cli.errors import InvalidInput
+
     if service not in SERVICES:
         raise InvalidInput(f"There is no service {service!r}.", hint=f"One of: {_listed()}.")
     if service != "node-workers" and (types or slots):

@@ -24,12 +24,12 @@ def validate(
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
     """Check a spec: every error and warning at once, with line, caret, code and hint."""
-    from agentflow.cli.inputs import read_spec
+    from agentflow.cli.inputs import read_unparsed
     from agentflow.cli.output import Output
     from agentflow.cli.spec_check import check, say_report
 
     output = Output()
-    text = read_spec(spec)
+    text = read_unparsed(spec)
     report = check(text, node=node)
     say_report(text, report, output)
     if as_json:

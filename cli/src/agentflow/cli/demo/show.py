@@ -30,12 +30,15 @@ INTERRUPTED = 130
 PatternRow = tuple[str, str, Outcome, bool]
 
 
-async def show(examples: Path | None, *, split: bool, as_json: bool) -> int:
-    """Run the demo; 0 when everything ended as it should, 1 when something did not."""
+async def show(examples: Path | None, *, split: bool, as_json: bool, started: float) -> int:
+    """Run the demo; 0 when everything ended as it should, 1 when something did not.
+
+    `started` is the reading of `time.perf_counter` when the command began.
+    """
     output = Output()
     manifest = read_manifest(find_examples(examples))
     async with stopping_on_signals(output) as stop:
-        running = asyncio.create_task(_whole(manifest, output, split=split, as_json=as_json))
+        running = asyncio.create_task(_whole(manifest, output, split, as_json, started))
         asked = asyncio.create_task(stop.wait())
         await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
@@ -48,12 +51,12 @@ async def show(examples: Path | None, *, split: bool, as_json: bool) -> int:
             return INTERRUPTED
 
 
-async def _whole(manifest: Manifest, output: Output, *, split: bool, as_json: bool) -> bool:
-    start = time.perf_counter()
+async def _whole(
+    manifest: Manifest, output: Output, split: bool, as_json: bool, started: float
+) -> bool:
     with tempfile.TemporaryDirectory(prefix="agentflow-demo-") as folder:
         data = Path(folder) / "data"
         data.mkdir()
-        output.say("Preparing the data and starting NATS, Valkey, SQLite and six services …")
         needs = manifest.all_needs()
         variables = await prepare(manifest, needs, data)
         options = StackOptions(
@@ -63,10 +66,10 @@ async def _whole(manifest: Manifest, output: Output, *, split: bool, as_json: bo
             quiet_logs()
             async with make_stack(options) as stack:
                 address = stack.addresses
-                output.say(f"Ready after {time.perf_counter() - start:.1f} s.\n")
+                output.say(f"Ready after {time.perf_counter() - started:.1f} s.\n")
                 async with Gateway(Target(address.gateway_url, address.api_key)) as gateway:
                     good = await _Demo(manifest, data, gateway, output, as_json).run()
-    output.say(f"\nStopped after {time.perf_counter() - start:.1f} s; nothing is left running.")
+    output.say(f"\nStopped after {time.perf_counter() - started:.1f} s; nothing is left running.")
     return good
 
 
@@ -146,7 +149,9 @@ class _Demo:
         self._output.paper.print()
         if job.columns:
             self._output.table(report.sample_table(job, crowd))
-            self._output.paper.print(f"… and {len(crowd.outcomes)} in all\n", style="dim")
+            self._output.paper.print(
+                f"(the first {report.SAMPLE_ROWS} of {len(crowd.outcomes)})\n", style="dim"
+            )
         if job.count_by:
             self._output.table(report.count_table(job, crowd))
         if job.accuracy:

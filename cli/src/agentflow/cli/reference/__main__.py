@@ -1,9 +1,11 @@
 """`python -m agentflow.cli.reference [--check]`: write it, or fail if it is stale."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
+from agentflow.cli.reference.settings_page import variables
 from agentflow.cli.reference.tree import render, stale
 
 
@@ -13,6 +15,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it is stale")
     parser.add_argument("--root", type=Path, default=Path())
     arguments = parser.parse_args()
+    for name in variables():
+        os.environ.pop(name, None)  # the pages show defaults, wherever they are made
     wanted = render(arguments.root)
     differing = stale(wanted, arguments.root)
     if arguments.check:

@@ -4,6 +4,7 @@ Everything is named by its path from the root of the checkout.
 """
 
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def render(root: Path) -> dict[str, str]:
     pages |= {f"schemas/{name}": pretty(schema) for name, schema in schemas().items()}
     pages |= {f"asyncapi/{name}": pretty(doc) for name, doc in asyncapi_documents().items()}
     pages["openapi.json"] = pretty(openapi_document())
-    makers = {
+    makers: dict[str, Callable[[], str]] = {
         "picture": picture,
         "subjects": subject_table,
         "commands": commands_table,
