@@ -14,7 +14,7 @@ from agentflow.contracts.replies import ValidationReport
 from agentflow.contracts.spec import NODE_TYPES, WorkflowSpec
 from agentflow.contracts.strict_json import parse_json
 from agentflow.engine.validation.draft import draft_of
-from agentflow.engine.validation.findings import Findings, Path, choices, show
+from agentflow.engine.validation.findings import Findings, Path, show
 from agentflow.engine.validation.graph import check_graph
 from agentflow.engine.validation.intents import check_intents
 from agentflow.engine.validation.nodes import check_nodes
@@ -98,7 +98,7 @@ def validate_node(
         return checked.about(node_id)
     findings = Findings()
     message = f"There is no node {show(node_id)}."
-    findings.add("unknown_node", message, ("nodes",), hint=choices(node_id, ids))
+    findings.add("unknown_node", message, ("nodes",), hint=findings.choices(node_id, ids))
     return _checked(checked.spec, findings, text)
 
 

@@ -23,6 +23,8 @@ class NodeDraft:
     id: str | None
     kind: str | None
     metadata: Mapping[str, Any]
+    goto: tuple[str, Path] | None = None
+    """The target of `on_error: {goto}` and where it stands."""
 
     def path(self, *steps: str | int) -> Path:
         """The path to something inside the node."""
@@ -34,14 +36,6 @@ class NodeDraft:
             for name in names:
                 if holder.get(name) is not None:
                     return holder[name], (*base, name)
-        return None
-
-    @property
-    def goto(self) -> tuple[str, Path] | None:
-        """The target of `on_error: {goto}` and where it stands."""
-        found = self.setting("on_error")
-        if found and isinstance(found[0], Mapping) and isinstance(found[0].get("goto"), str):
-            return found[0]["goto"], (*found[1], "goto")
         return None
 
 
@@ -105,13 +99,17 @@ def _objects(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _node(place: int, raw: Mapping[str, Any]) -> NodeDraft:
     node_id, type_, metadata = raw.get("id"), raw.get("type"), raw.get("metadata")
-    return NodeDraft(
+    node = NodeDraft(
         place=place,
         raw=raw,
         id=node_id if isinstance(node_id, str) and node_id else None,
         kind=NODE_TYPE_ALIASES.get(type_, type_) if isinstance(type_, str) and type_ else None,
         metadata=metadata if isinstance(metadata, Mapping) else EMPTY,
     )
+    found = node.setting("on_error")
+    if found and isinstance(found[0], Mapping) and isinstance(found[0].get("goto"), str):
+        node.goto = found[0]["goto"], (*found[1], "goto")
+    return node
 
 
 def _edge(place: int, raw: Mapping[str, Any], part: str) -> EdgeDraft:

@@ -4,8 +4,9 @@ A finding names its place as the path of keys and indexes into the document; the
 made of it here. Nothing that looks like a secret is ever repeated in a message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from difflib import get_close_matches
+from heapq import nsmallest
 from typing import Final
 
 from agentflow.contracts.problem import Issue
@@ -16,6 +17,8 @@ Path = tuple[str | int, ...]
 MAX_ISSUES: Final = 1_000
 """Of each severity. A report has to fit into one message."""
 MAX_SHOWN: Final = 80
+MAX_COMPARISONS: Final = 100_000
+"""Names compared in search of near ones; then hints stop, so that they stay a small part."""
 
 
 class Findings:
@@ -24,6 +27,7 @@ class Findings:
     def __init__(self) -> None:
         self._issues: dict[tuple[str, str, str], Issue] = {}
         self.paths: dict[str, Path] = {}
+        self._comparisons = MAX_COMPARISONS
 
     def add(
         self,
@@ -47,8 +51,23 @@ class Findings:
         )
         self._issues.setdefault((code, pointer, message), issue)
 
-    def has_errors(self) -> bool:
-        return any(issue.severity == "error" for issue in self._issues.values())
+    def did_you_mean(self, value: object, known: Collection[str], least: float = 0.6) -> str | None:
+        """The nearest known name as a hint; None when nothing is near (`least` of 1 is equal)."""
+        self._comparisons -= len(known)
+        if not isinstance(value, str) or len(value) > 200 or self._comparisons < 0:
+            return None
+        close = get_close_matches(value, known, n=1, cutoff=least) or [
+            name for name in known if name.casefold() == value.casefold()
+        ]
+        return f"Did you mean {close[0]!r}?" if close else None
+
+    def choices(self, value: object, known: Collection[str]) -> str:
+        """The nearest known name, or the list of all of them."""
+        near = self.did_you_mean(value, known)
+        if near or not known:
+            return near or "There are none."
+        more = ", …" if len(known) > 20 else ""
+        return f"There are: {', '.join(nsmallest(20, known))}{more}."
 
     def issues(self) -> list[Issue]:
         """All of them in the order of the document, cut at MAX_ISSUES of each severity."""
@@ -77,26 +96,6 @@ def show(value: object) -> str:
     if looks_secret(value):
         return "'…'"
     return repr(value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…")
-
-
-def did_you_mean(value: object, known: Iterable[str], least: float = 0.6) -> str | None:
-    """The nearest known name as a hint; None when nothing is near (`least` of 1 is equal)."""
-    if not isinstance(value, str) or len(value) > 200:
-        return None
-    names = list(known)
-    if len(names) > 2_000:
-        return None  # difflib is quadratic, and nobody reads a list that long
-    close = get_close_matches(value, names, n=1, cutoff=least) or [
-        name for name in names if name.casefold() == value.casefold()
-    ]
-    return f"Did you mean {close[0]!r}?" if close else None
-
-
-def choices(value: object, known: Iterable[str]) -> str:
-    """The nearest known name, or the list of all of them."""
-    names = sorted(known)
-    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    return did_you_mean(value, names) or (f"There are: {shown}." if names else "There are none.")
 
 
 def _order(path: Path) -> tuple[tuple[int, int, str], ...]:

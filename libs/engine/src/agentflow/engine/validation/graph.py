@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agentflow.contracts.spec import END
 from agentflow.engine.validation.draft import Draft, EdgeDraft
-from agentflow.engine.validation.findings import Findings, Path, choices, did_you_mean, show
+from agentflow.engine.validation.findings import Findings, Path, show
 from agentflow.engine.validation.knots import knots
 
 MAX_CYCLES: Final = 20
@@ -59,7 +59,7 @@ def check_graph(draft: Draft, findings: Findings) -> Graph:
         _tell_cycle(graph, component, findings)
     start = draft.start
     if start is not None and start not in draft.by_id:
-        hint = choices(start, draft.by_id)
+        hint = findings.choices(start, draft.by_id)
         message = f"The start node {show(start)} is not among the nodes."
         findings.add("missing_start_node", message, ("start_node",), hint=hint)
     elif start is None:
@@ -97,7 +97,7 @@ def _check_ends(draft: Draft, findings: Findings) -> None:
         queue = edge.raw.get("queue")
         if _is_text(queue) and queue not in queues:
             message = f"There is no queue {show(queue)}."
-            hint = choices(queue, [str(known) for known in queues])
+            hint = findings.choices(queue, [str(known) for known in queues])
             findings.add("unknown_queue", message, edge.path("queue"), hint=hint)
     for drafted in draft.queues:
         _check_edge(drafted, draft, findings, "unknown_queue_endpoint", "unknown_queue_endpoint")
@@ -105,7 +105,7 @@ def _check_ends(draft: Draft, findings: Findings) -> None:
         goto = node.goto
         if goto and goto[0] not in draft.by_id and goto[0] != END:
             message = f"On an error node {show(node.id)} goes to {show(goto[0])}, which is no node."
-            near = did_you_mean(goto[0], draft.by_id)
+            near = findings.did_you_mean(goto[0], draft.by_id)
             findings.add("unknown_goto", message, goto[1], node_id=node.id, hint=near)
 
 
@@ -115,13 +115,13 @@ def _check_edge(
     what = "edge" if edge.part == "edges" else "queue"
     if edge.source is not None and edge.source not in draft.by_id:
         message = f"The {what} comes from {show(edge.source)}, which is no node."
-        hint = did_you_mean(edge.source, draft.by_id)
+        hint = findings.did_you_mean(edge.source, draft.by_id)
         path = edge.path("from" if "from" in edge.raw else "source")
         findings.add(source_code, message, path, hint=hint)
     for number, target in enumerate(edge.targets):
         if target not in draft.by_id and target != END:
             message = f"The {what} leads to {show(target)}, which is no node."
-            hint = did_you_mean(target, draft.by_id)
+            hint = findings.did_you_mean(target, draft.by_id)
             node_id = edge.source if edge.source in draft.by_id else None
             path = edge.target_path(number)
             findings.add(target_code, message, path, node_id=node_id, hint=hint)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from agentflow.engine.conditions import edge_condition_kind
 from agentflow.engine.validation.draft import Draft, EdgeDraft, NodeDraft
-from agentflow.engine.validation.findings import Findings, Path, did_you_mean, show
+from agentflow.engine.validation.findings import Findings, Path, show
 from agentflow.engine.validation.graph import names
 
 
@@ -41,7 +41,7 @@ def _check_edge(edge: EdgeDraft, router: NodeDraft, findings: Findings) -> None:
             f"{show(edge.targets[0])} is taken.",
             path,
             node_id=router.id,
-            hint=did_you_mean(intent, edge.targets),
+            hint=findings.did_you_mean(intent, edge.targets),
         )
 
 

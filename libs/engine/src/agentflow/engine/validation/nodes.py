@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agentflow.contracts.spec import NODE_TYPE_ALIASES
 from agentflow.engine.nodes.metadata import METADATA
 from agentflow.engine.validation.draft import Draft, NodeDraft
-from agentflow.engine.validation.findings import Findings, choices, show
+from agentflow.engine.validation.findings import Findings, show
 from agentflow.engine.validation.shape import tell_all
 
 _ROUTE_NEEDS: Final = {"keyword": "keywords", "pattern": "pattern", "rules": "condition"}
@@ -26,7 +26,7 @@ def check_nodes(draft: Draft, findings: Findings, known_types: Collection[str]) 
             continue
         if node.kind not in types and node.raw.get("type") not in types:
             message = f"There is no node type {show(node.raw.get('type'))}."
-            hint = choices(node.raw.get("type"), types)
+            hint = findings.choices(node.raw.get("type"), types)
             path = node.path("type")
             findings.add("unsupported_type", message, path, node_id=node.id, hint=hint)
         elif node.kind in METADATA:

@@ -6,7 +6,7 @@ names of variables (keys ending in `_env`, `_header` …) are never taken for se
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import re2  # type: ignore[import-untyped]  # the wheel ships no types
@@ -58,15 +58,22 @@ def _shapes() -> Any:
 
 def is_secret_under(name: str, value: str) -> bool:
     """Whether a value is a literal secret because of the name it stands under."""
-    plain = name.casefold().replace("-", "_")
-    if plain not in STRONG_NAMES and plain not in WEAK_NAMES:
+    least = _least_length(name)
+    if not least or len(value) < least:
         return False
     text = _SCHEME.sub("", value.strip(), count=1)
     if not text or _REFERENCE.fullmatch(text) or not _WORD.fullmatch(text):
         return False
+    return len(text) >= least and (least == MIN_STRONG or _looks_random(text))
+
+
+@lru_cache(maxsize=4096)
+def _least_length(name: str) -> int:
+    """From which length on a value under this name may be a secret; 0: never."""
+    plain = name.casefold().replace("-", "_")
     if plain in STRONG_NAMES:
-        return len(text) >= MIN_STRONG
-    return len(text) >= MIN_WEAK and _looks_random(text)
+        return MIN_STRONG
+    return MIN_WEAK if plain in WEAK_NAMES else 0
 
 
 def _looks_random(text: str) -> bool:

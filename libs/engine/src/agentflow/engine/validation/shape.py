@@ -21,7 +21,7 @@ from agentflow.contracts.spec import (
     Source,
     WorkflowSpec,
 )
-from agentflow.engine.validation.findings import Findings, Path, choices, show
+from agentflow.engine.validation.findings import Findings, Path, show
 
 _PARTS: Final = {"nodes": Node, "edges": Edge, "queues": Queue, "sources": Source}
 _INNER: Final = {"retry": RetryPolicy, "bandwidth": Bandwidth, "budget": Budget}
@@ -76,7 +76,7 @@ def _tell(fault: ErrorDetails, document: Mapping[str, Any], findings: Findings) 
     code, message = _wording(fault, path, missing)
     hint = None
     if code == "unknown_field":
-        hint = choices(path[-1], _fields(path))
+        hint = findings.choices(path[-1], _fields(path))
     findings.add(code, message, path, node_id=node_id, hint=hint)
 
 

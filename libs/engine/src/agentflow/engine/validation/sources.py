@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from agentflow.contracts.spec import Source, SourceKind
 from agentflow.engine.validation.draft import EMPTY, Draft, NodeDraft
-from agentflow.engine.validation.findings import Findings, Path, choices, did_you_mean, show
+from agentflow.engine.validation.findings import Findings, Path, show
 
 KnownSources = Mapping[str, Any] | Callable[[str], Any] | None
 """Stored sources: id → Source, its kind, an object with `kind`, or True; None: not stored."""
@@ -66,7 +66,7 @@ def _check_use(
     if kind is None:
         stored = list(known) if isinstance(known, Mapping) else []
         message = f"There is no source {show(source_id)}."
-        hint = did_you_mean(source_id, [*inlined, *stored])
+        hint = findings.did_you_mean(source_id, [*inlined, *stored])
         findings.add("unknown_source", message, path, node_id=node.id, hint=hint)
     elif kind in KINDS and kind != wanted:
         message = f"The source {show(source_id)} is of kind {kind!r}; the node needs {wanted!r}."
@@ -140,7 +140,7 @@ class _Config:
         if isinstance(provider, str) and provider.casefold() in PROVIDERS[kind]:
             return provider.casefold()
         message = f"There is no provider {show(provider)} for kind {kind!r}."
-        hint = choices(provider, PROVIDERS[kind])
+        hint = self._findings.choices(provider, PROVIDERS[kind])
         path = (*self._path, "provider")
         self._findings.add("unsupported_provider", message, path, hint=hint)
         return None
@@ -151,7 +151,9 @@ class _Config:
             if value is not None and value not in allowed:
                 message = f"{name!r} cannot be {show(value)}."
                 path = (*self._path, name)
-                self._findings.add("invalid_value", message, path, hint=choices(value, allowed))
+                self._findings.add(
+                    "invalid_value", message, path, hint=self._findings.choices(value, allowed)
+                )
 
     def address(self, name: str) -> None:
         value = self._config.get(name)

@@ -10,11 +10,10 @@ from typing import Final
 
 from agentflow.contracts.state import ADDING_KEYS, APPENDING_KEYS, MERGING_KEYS
 from agentflow.engine import graph_order
-from agentflow.engine.errors import BadText
 from agentflow.engine.nodes.metadata import OUTPUT_KEYS
-from agentflow.engine.templates import SimpleTemplate, compile_template
+from agentflow.engine.templates import MAX_LENGTH, SimpleTemplate, compile_template
 from agentflow.engine.validation.draft import Draft, NodeDraft
-from agentflow.engine.validation.findings import Findings, Path, did_you_mean, show
+from agentflow.engine.validation.findings import Findings, Path, show
 from agentflow.engine.validation.graph import Graph, names
 from agentflow.engine.validation.lineage import Lineage
 from agentflow.engine.validation.texts import engine_of, templates_of
@@ -36,13 +35,14 @@ def check_writers(draft: Draft, graph: Graph, findings: Findings) -> None:
     except graph_order.TooLarge:
         return
     writers = _writers(draft, lineage)
+    known = (*WELL_KNOWN, *writers)
     budget = MAX_PAIRS
     for key, places in writers.items():
         found, budget = _parallel(lineage, places, budget)
         if found:
             _warn(key, [lineage.ids[place] for place in sorted(found)], draft, findings)
     for node in draft.by_id.values():
-        _check_placeholders(node, writers, lineage, findings)
+        _Placeholders(writers, known, lineage, findings).check(node)
 
 
 def output_key(node: NodeDraft) -> str | None:
@@ -92,56 +92,57 @@ def _warn(key: str, ids: list[str], draft: Draft, findings: Findings) -> None:
     )
 
 
-def _check_placeholders(
-    node: NodeDraft, writers: Mapping[str, list[int]], lineage: Lineage, findings: Findings
-) -> None:
-    if node.id is None or engine_of(node) != "simple":
-        return
-    for text, path in templates_of(node):
-        try:
+class _Placeholders:
+    """Looks at the placeholders of one node after the other."""
+
+    def __init__(
+        self,
+        writers: Mapping[str, list[int]],
+        known: tuple[str, ...],
+        lineage: Lineage,
+        findings: Findings,
+    ) -> None:
+        self._writers = writers
+        self._known = known
+        self._lineage = lineage
+        self._findings = findings
+
+    def check(self, node: NodeDraft) -> None:
+        """Warn of each placeholder that nothing can fill."""
+        if node.id is None or engine_of(node) != "simple":
+            return
+        before = self._lineage.ancestors[self._lineage.place[node.id]]
+        for text, path in templates_of(node):
+            if "{" not in text or len(text) > MAX_LENGTH:
+                continue
             template = compile_template(text)
-        except BadText:
-            continue
-        for name in template.placeholders if isinstance(template, SimpleTemplate) else ():
-            reason = _unfillable(name, node.id, writers, lineage)
-            if reason:
-                _tell(name, reason, node, path, writers, findings)
+            for name in template.placeholders if isinstance(template, SimpleTemplate) else ():
+                first = name.partition(".")[0]
+                if first not in WELL_KNOWN or first == "outputs":
+                    self._check(name, before, node, path)
 
+    def _check(self, name: str, before: int, node: NodeDraft, path: Path) -> None:
+        first, _, rest = name.partition(".")
+        hint = None
+        if first == "outputs":
+            reason = self._output(rest.partition(".")[0], before) if rest else None
+        elif first in self._writers:
+            reason = self._written(self._writers[first], before)
+        else:
+            near = len(first) > 3
+            hint = self._findings.did_you_mean(first, self._known, NEAR) if near else None
+            reason = "nothing writes it" if hint else None
+        if reason:
+            message = f"Nothing before this node fills {{{name[:80]}}}: {reason}."
+            self._findings.add("unknown_placeholder", message, path, node_id=node.id, hint=hint)
 
-def _unfillable(
-    name: str, node_id: str, writers: Mapping[str, list[int]], lineage: Lineage
-) -> str | None:
-    """Why nothing can fill the placeholder; None when something may."""
-    first, _, rest = name.partition(".")
-    before = lineage.ancestors[lineage.place[node_id]]
-    if first == "outputs" and rest:
-        source = rest.partition(".")[0]
-        if source not in lineage.place:
+    def _output(self, source: str, before: int) -> str | None:
+        place = self._lineage.place.get(source)
+        if place is None:
             return f"there is no node {show(source)}"
-        comes_before = before >> lineage.place[source] & 1
-        return None if comes_before else f"{show(source)} does not come before this node"
-    if first in WELL_KNOWN:
-        return None
-    if first in writers:
-        if any(before >> place & 1 for place in writers[first]):
+        return None if before >> place & 1 else f"{show(source)} does not come before it"
+
+    def _written(self, places: list[int], before: int) -> str | None:
+        if any(before >> place & 1 for place in places):
             return None
-        return (
-            f"{names(lineage.ids[p] for p in writers[first])} writes it, but not before this node"
-        )
-    near = did_you_mean(first, [*writers, *WELL_KNOWN], NEAR)
-    return "nothing writes it" if near and len(first) > 3 else None
-
-
-def _tell(
-    name: str,
-    reason: str,
-    node: NodeDraft,
-    path: Path,
-    writers: Mapping[str, list[int]],
-    findings: Findings,
-) -> None:
-    hint = did_you_mean(name.partition(".")[0], [*writers, *WELL_KNOWN], NEAR)
-    message = (
-        f"The placeholder {{{name[:80]}}} stays as it is unless the initial state has it: {reason}."
-    )
-    findings.add("unknown_placeholder", message, path, node_id=node.id, hint=hint)
+        return f"{names(self._lineage.ids[p] for p in places[:10])} writes it, but not before"
