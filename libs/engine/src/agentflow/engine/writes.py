@@ -39,8 +39,12 @@ def failure_writes(node: PlanNode, error: NodeError) -> tuple[JsonObject, tuple[
 
 
 def error_entry(node: PlanNode, error: NodeError) -> JsonObject:
-    """What `errors` in the state holds of a failure."""
-    entry = error.model_dump(mode="json", exclude_defaults=True, exclude={"node_id"})
+    """What `errors` in the state holds of a failure.
+
+    How often it was tried is luck (a crash counts) and stands in the log, not in the state.
+    """
+    luck = {"node_id", "attempt", "retry_after"}
+    entry = error.model_dump(mode="json", exclude_defaults=True, exclude=luck)
     return {"node_id": node.id, **entry}
 
 
