@@ -32,6 +32,12 @@ class HandedBack(AgentflowError):
     code: ClassVar[str] = "handed_back"
 
 
+class Unstorable(AgentflowError):
+    """This can never be written, whatever the database does."""
+
+    code: ClassVar[str] = "unstorable"
+
+
 class SchemaOutOfDate(AgentflowError):
     """The database tables are not what this release needs."""
 

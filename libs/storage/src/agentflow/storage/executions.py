@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
 
 from agentflow.contracts.ids import ExecutionId, TenantId
 from agentflow.contracts.status import ExecutionStatus
@@ -166,16 +166,17 @@ def _narrow(query: Select[Any], tenant: TenantId, where: ExecutionFilter) -> Sel
     return query
 
 
-def _labelled(tenant: TenantId, key: str, value: str) -> Any:
-    return exists().where(
-        execution_labels.c.tenant == tenant,
-        execution_labels.c.execution_id == executions.c.execution_id,
-        execution_labels.c.key == key,
-        execution_labels.c.value == value,
+def _labelled(tenant: TenantId, key: str, value: str) -> ColumnElement[bool]:
+    return executions.c.execution_id.in_(
+        select(execution_labels.c.execution_id).where(
+            execution_labels.c.tenant == tenant,
+            execution_labels.c.key == key,
+            execution_labels.c.value == value,
+        )
     )
 
 
-def _mentions(text: str) -> Any:
+def _mentions(text: str) -> ColumnElement[bool]:
     wanted = searchable(text)
     columns = (executions.c.search_name, executions.c.search_input, executions.c.search_error)
     return or_(*(column.contains(wanted, autoescape=True) for column in columns))

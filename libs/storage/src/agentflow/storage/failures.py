@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from agentflow.storage.errors import Unstorable
+
 _OUTAGE_CLASSES = ("08", "53", "57", "58", "40", "55")
 """SQLSTATE classes: connection, resources, operator intervention, system, rollback, not ready."""
 
@@ -39,6 +41,8 @@ def is_outage(error: BaseException) -> bool:
 
 def is_refusal(error: BaseException) -> bool:
     """Whether the data itself can never be stored."""
+    if isinstance(error, Unstorable):
+        return True
     for link in _chain(error):
         state = getattr(link, "sqlstate", None)
         if isinstance(state, str):

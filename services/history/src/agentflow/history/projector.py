@@ -14,6 +14,7 @@ from agentflow.history.errors import MalformedEvent
 from agentflow.history.figures import Figures
 from agentflow.history.fold import fold
 from agentflow.history.recorded import Recorded, read_event
+from agentflow.storage.errors import Unstorable
 from agentflow.storage.patience import PatientWriter, root_cause
 from agentflow.storage.projection import ProjectionBatch
 
@@ -68,7 +69,7 @@ class Projector:
             batch = fold(events, datetime.now(UTC))
         except Exception as error:
             # Whatever the fold cannot take, it is the event's content and not the database.
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+            raise Unstorable(f"{type(error).__name__}: {error}") from error
         await self._store.write(batch)
 
     async def _put_aside(self, delivery: EventDelivery, code: str, reason: str) -> None:
