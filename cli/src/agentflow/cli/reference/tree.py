@@ -16,9 +16,13 @@ from agentflow.cli.reference.picture import picture
 from agentflow.cli.reference.schemas import schemas
 from agentflow.cli.reference.settings_page import settings_page
 from agentflow.cli.reference.subjects_page import subject_table, subjects_page
+from agentflow.engine.validation.codes import page as codes_page
 
 FOLDER = "docs/reference"
-GENERATED = ("schemas", "asyncapi", "settings.md", "subjects.md", "openapi.json")
+GENERATED = (
+    *("schemas", "asyncapi", "openapi.json"),
+    *("settings.md", "subjects.md", "validation-codes.md"),
+)
 """Only these are ours to write and to remove; people may put other pages beside them."""
 
 
@@ -27,6 +31,7 @@ def render(root: Path) -> dict[str, str]:
     from agentflow.cli.reference.services import asyncapi_documents, openapi_document
 
     pages = {"settings.md": settings_page(), "subjects.md": subjects_page()}
+    pages["validation-codes.md"] = codes_page()
     pages |= {f"schemas/{name}": pretty(schema) for name, schema in schemas().items()}
     pages |= {f"asyncapi/{name}": pretty(doc) for name, doc in asyncapi_documents().items()}
     pages["openapi.json"] = pretty(openapi_document())
