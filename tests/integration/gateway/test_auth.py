@@ -41,7 +41,7 @@ def routes(stage: GatewayStage) -> Iterator[tuple[str, str]]:
     """Every method and path the gateway serves, without the prefix."""
     for route in stage.server.config.app.routes:  # type: ignore[union-attr]  # it is our FastAPI app
         assert isinstance(route, APIRoute)
-        for method in route.methods:
+        for method in route.methods or ():
             yield method, route.path.removeprefix(API)
 
 
@@ -117,7 +117,7 @@ async def test_a_key_that_is_none_is_401_and_says_how_to_send_one(shared: Gatewa
     ]
     async with httpx.AsyncClient(base_url=shared.url, trust_env=False) as client:
         for key in wrong:
-            answer = await client.get("/executions", headers={"X-API-Key": key.encode()})
+            answer = await client.get("/executions", headers={b"X-API-Key": key.encode()})
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), key
             assert "X-API-Key" in answer.json()["detail"]
             assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -213,14 +213,11 @@ async def test_a_flood_of_refusals_cannot_fill_the_record(nats_url: str, tmp_pat
 
 
 async def test_known_keys_go_on_working_while_the_database_is_away(
-    nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nats_url: str, tmp_path: Path
 ) -> None:
     async with gateway_stage(nats_url, tmp_path, key_cache_seconds=0.01) as on:
         assert (await on.execute()).status_code == 200
-        (tmp_path / "gateway.db").rename(tmp_path / "away.db")
-        for left in tmp_path.glob("gateway.db*"):
-            left.unlink()
-        (tmp_path / "gateway.db").mkdir()  # nothing can be opened here
+        take_away(tmp_path / "gateway.db")
         await on.gateway.record._database.engine.dispose()
         assert (await on.execute()).json()["status"] == "success"
         unknown = await on.client.get("/executions", headers=on.as_role("viewer"))
@@ -229,14 +226,26 @@ async def test_known_keys_go_on_working_while_the_database_is_away(
         listing = await on.client.get("/executions")
         assert listing.status_code == 503
         assert (await on.client.get("/health/ready")).status_code == 503
-        (tmp_path / "gateway.db").rmdir()
-        (tmp_path / "away.db").rename(tmp_path / "gateway.db")
+        bring_back(tmp_path / "gateway.db")
 
         async def back() -> bool:
             return (await on.client.get("/executions")).status_code == 200
 
         await eventually(back)
         assert (await on.client.get("/health/ready")).json()["status"] == "ready"
+
+
+def take_away(database: Path) -> None:
+    """Where the file was, nothing can be opened."""
+    database.rename(database.with_suffix(".away"))
+    for left in database.parent.glob(f"{database.name}-*"):
+        left.unlink()
+    database.mkdir()
+
+
+def bring_back(database: Path) -> None:
+    database.rmdir()
+    database.with_suffix(".away").rename(database)
 
 
 async def test_nothing_secret_is_in_metrics(nats_url: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import httpx
 import psutil
 import pytest
 
+from agentflow.gateway.submit import Asked
 from tests.support.gateway_stage import GatewayStage, gateway_stage, hello
 from tests.support.nats_server import NatsServer
 from tests.support.waiting import eventually
@@ -113,8 +114,8 @@ async def _execute_into_a_stall(on: GatewayStage, nats_server: NatsServer) -> ht
     submitter = on.gateway.submitter
     check = submitter._check
 
-    async def freeze(*args: object) -> int | None:
-        found = await check(*args)  # type: ignore[arg-type]  # handed through
+    async def freeze(asked: Asked) -> int | None:
+        found = await check(asked)
         nats_server.pause()
         frozen = psutil.Process(nats_server.pid)
         await eventually(lambda: frozen.status() == psutil.STATUS_STOPPED)

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -102,7 +104,9 @@ async def test_only_json_is_taken(on: GatewayStage, content_type: str | None, st
         assert answer.json()["code"] == "unsupported_media_type"
 
 
-async def test_a_body_of_10_MB_gets_its_413_and_the_connection_lives(on: GatewayStage) -> None:
+async def test_a_body_of_ten_megabytes_gets_its_413_and_the_connection_lives(
+    on: GatewayStage,
+) -> None:
     body = b'{"workflow": "' + b"x" * 10_000_000 + b'"}'
     for _ in range(3):
         answer = await on.client.post(EXECUTE, content=body, headers=JSON)
@@ -113,7 +117,7 @@ async def test_a_body_of_10_MB_gets_its_413_and_the_connection_lives(on: Gateway
 
 
 async def test_a_large_body_of_unknown_length_is_refused_too(on: GatewayStage) -> None:
-    async def chunks():  # type: ignore[no-untyped-def]  # an async generator of bytes
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 100_000
 
@@ -158,7 +162,7 @@ async def test_who_asks_before_sending_too_much_is_told_not_to(on: GatewayStage)
 
 @pytest.mark.asyncio(loop_scope="function")
 async def test_a_body_without_end_is_refused_and_cut_off(nats_url: str, tmp_path: Path) -> None:
-    limits = {"max_body_bytes": 10_000, "max_drain_bytes": 100_000}
+    limits: dict[str, Any] = {"max_body_bytes": 10_000, "max_drain_bytes": 100_000}
     async with gateway_stage(nats_url, tmp_path, **limits) as on:
         key = on.keys["developer"].encode()
         head = (

@@ -14,7 +14,7 @@ from agentflow.contracts.replies import ValidationReport
 from agentflow.contracts.spec import Source
 from agentflow.engine.plan import compile_plan
 from agentflow.engine.plan_parts import Plan
-from agentflow.engine.validation import Checked, validate_spec
+from agentflow.engine.validation import Checked, validate_node, validate_spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ def check(
 ) -> ValidationReport:
     """The report on `question`; `sources` are the stored ones it may name. Never raises for
     what the spec holds."""
-    checked = validate_spec(question.document, text=question.text, known_sources=sources)
+    document, text = question.document, question.text
     if question.node is not None:
-        return _one_node(checked, question.node, limits)
+        return _one_node(validate_node(document, question.node, text=text, known_sources=sources))
+    checked = validate_spec(document, text=text, known_sources=sources)
     plan, errors = None, list(checked.errors)
     if checked.valid and checked.spec is not None:
         try:
@@ -83,16 +84,10 @@ def _nobody(*_: Any) -> NoReturn:
     raise NotImplementedError("a graph compiled for a check is never run")
 
 
-def _one_node(checked: Checked, node: str, limits: CheckLimits) -> ValidationReport:
+def _one_node(checked: Checked) -> ValidationReport:
     """What concerns one node alone; the rest of the spec may be as wrong as it likes."""
-    if checked.spec is not None and checked.spec.node(node) is None:
-        return invalid([Issue(code="unknown_node", message=f"There is no node {node!r}.")])
-    errors = [issue for issue in checked.errors if issue.node_id == node]
-    warnings = [issue for issue in checked.warnings if issue.node_id == node]
     return ValidationReport(
-        valid=not errors,
-        errors=tuple(errors[: limits.max_issues]),
-        warnings=tuple(warnings[: limits.max_issues]),
+        valid=not checked.errors, errors=checked.errors, warnings=checked.warnings
     )
 
 
