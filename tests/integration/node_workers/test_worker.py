@@ -97,8 +97,20 @@ async def test_a_node_is_run_and_its_result_told(scene: Stage, model: OpenAIServ
     assert completed.worker_id
     assert completed.queue_wait_ms is not None
     assert model.requests[0].headers["idempotency-key"] == f"{asked.execution_id}.ask"
-    assert await events_of(scene, asked, NodeStarted) == []
     await scene.idle()
+
+
+async def test_a_start_is_told_only_of_nodes_that_take_a_while(
+    scene: Stage, model: OpenAIServer
+) -> None:
+    await worker(scene, started_after_seconds=0.5)
+    asked = await scene.execute(llm_workflow(), {"user_input": "hi"})
+    await asked.result()
+    assert await events_of(scene, asked, NodeStarted) == []
+    slow = llm_workflow(config={"delay_seconds": 0.8})
+    asked = await scene.execute(slow, {"user_input": "hi"})
+    await asked.result()
+    assert len(await events_of(scene, asked, NodeStarted)) == 1
 
 
 async def test_a_retryable_failure_is_tried_again_with_the_same_effect_key(
@@ -301,7 +313,7 @@ async def test_an_unknown_type_fails_its_node(scene: Stage) -> None:
         "type": "image",
         "metadata": {"prompt": "a cat", "source_id": "s"},
     }
-    workflow["sources"][0] = {"id": "s", "kind": "image", "config": {"provider": "openai"}}
+    workflow["sources"][0] = {"id": "s", "kind": "image", "config": {"provider": "demo"}}
     asked = await scene.execute(workflow, {"user_input": "hi"})
     result = await asked.result()
     assert result["error"]["code"] == "unsupported_type"

@@ -81,7 +81,7 @@ def build_request(
 def _url(call: NodeCall, source: Source, renderer: Renderer) -> httpx2.URL:
     metadata = call.node.metadata
     base = read_url(source, str(source.config.get("base_url", "")))
-    path = renderer.path(str(metadata.get("path", "")))
+    path = "" if call.source is None else renderer.path(str(metadata.get("path") or ""))
     text = str(base)
     if path:
         text = f"{text.rstrip('/')}/{path.lstrip('/')}"

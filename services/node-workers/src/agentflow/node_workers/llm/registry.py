@@ -1,10 +1,11 @@
 """Which provider a source means, where it lives and which key goes there."""
 
+import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agentflow.contracts.errors import NodeFailed
 from agentflow.contracts.spec import Source
@@ -14,6 +15,9 @@ from agentflow.node_workers.endpoint import port_of, read_url
 from agentflow.node_workers.llm.demo import DemoProvider
 from agentflow.node_workers.llm.provider import LlmProvider
 from agentflow.node_workers.secrets import Secrets
+
+if TYPE_CHECKING:
+    from agentflow.node_workers.llm.openai import OpenAIProvider
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 CONNECT_TIMEOUT: Final = 30.0
@@ -36,7 +40,7 @@ OPENAI_LIKE: Final[Mapping[str, Endpoint]] = MappingProxyType(
     }
 )
 
-MakeProvider = Callable[[str, Source], LlmProvider]
+MakeProvider = Callable[[str, Source], Awaitable[LlmProvider]]
 
 
 class LlmProviders:
@@ -47,7 +51,7 @@ class LlmProviders:
         self._policy = policy
         self._tls = tls
         self._makers: dict[str, MakeProvider] = {
-            "demo": lambda _tenant, source: DemoProvider(source),
+            "demo": _demo,
             **dict.fromkeys(OPENAI_LIKE, self._openai),
         }
 
@@ -61,11 +65,11 @@ class LlmProviders:
                 f"The source {source.id!r} names the provider {name!r}.",
                 hint=f"Known here: {', '.join(sorted(self._makers))}.",
             )
-        return maker(tenant, source)
+        return await maker(tenant, source)
 
-    def _openai(self, tenant: str, source: Source) -> LlmProvider:
-        from agentflow.node_workers.llm.openai import OpenAIProvider
-
+    async def _openai(self, tenant: str, source: Source) -> LlmProvider:
+        # The SDK takes a second to import: not while the loop should renew leases.
+        make_provider = await asyncio.to_thread(_openai_class)
         config = source.config
         name = str(config.get("provider", "openai")).lower()
         endpoint = OPENAI_LIKE[name]
@@ -82,6 +86,18 @@ class LlmProviders:
             max_body_bytes=MAX_ANSWER_BYTES,
             timeout=CONNECT_TIMEOUT,
         )
-        return OpenAIProvider(
+        return make_provider(
             name=name, source_id=source.id, base_url=url, api_key=key, http_client=client
         )
+
+
+async def _demo(_tenant: str, source: Source) -> LlmProvider:
+    return DemoProvider(source)
+
+
+def _openai_class() -> "type[OpenAIProvider]":
+    import genai_prices  # noqa: F401 - its data is large as well, and the answer needs it
+
+    from agentflow.node_workers.llm.openai import OpenAIProvider
+
+    return OpenAIProvider

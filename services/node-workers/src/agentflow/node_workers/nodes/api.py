@@ -44,8 +44,8 @@ class ApiNode:
         self._extractor = Extractor()
 
     async def run(self, call: NodeCall) -> NodeResult:
-        source = call.need_source("api")
         renderer = Renderer(call.state, call.node.metadata.get("template_engine"))
+        source = _source(call, renderer)
         base = read_url(source, str(source.config.get("base_url", "")))
         credentials = credentials_of(self._secrets, call.tenant, source, base)
         request = build_request(call, source, renderer, credentials)
@@ -84,6 +84,17 @@ class ApiNode:
         if (schema := metadata.get("response_schema")) is not None:
             check_schema(schema, body, f"The answer of the source {source.id!r}")
         return body
+
+
+def _source(call: NodeCall, renderer: Renderer) -> Source:
+    """The node's source; one that says the whole address needs none and has no credentials."""
+    if call.source is None:
+        for name in ("url", "base_url", "path"):
+            address = call.node.metadata.get(name)
+            if isinstance(address, str) and address.startswith(("http://", "https://")):
+                config = {"base_url": renderer.path(address)}
+                return Source(id=call.node.id, kind="api", config=config)
+    return call.need_source("api")
 
 
 def _seconds(call: NodeCall) -> float:

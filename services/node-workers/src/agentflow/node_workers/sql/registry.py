@@ -69,10 +69,10 @@ class Databases:
 
     def _dsn(self, tenant: str, source: Source) -> tuple[str | None, bool]:
         """The connection string, and whether the operator gave it."""
-        reference = source.config.get("connection_string_env")
+        reference = _first(source, "connection_string_env", "dsn_env", "url_env")
         if reference is not None:
             return self._secrets.dsn(tenant, str(reference)), True
-        literal = source.config.get("connection_string")
+        literal = _first(source, "connection_string", "dsn")
         if literal is None:
             return None, False
         parts = _split(source, str(literal))
@@ -145,6 +145,11 @@ class Databases:
         if gate is None:
             gate = self._gates[dialect] = SqlGate(dialect)
         return gate
+
+
+def _first(source: Source, *names: str) -> Any:
+    """The first of these settings that is there."""
+    return next((source.config[name] for name in names if source.config.get(name)), None)
 
 
 def _split(source: Source, dsn: str) -> SplitResult:
