@@ -25,7 +25,14 @@ PROVIDERS: Final[dict[str, frozenset[str]]] = {
 AUTH_METHODS: Final = frozenset(
     {"none", "api_key", "bearer", "basic", "oauth2", "jwt", "hmac", "aws_sigv4"}
 )
-_CONNECTION: Final = ("connection_string_env", "dsn_env", "connection_string", "dsn", "url_env")
+_CONNECTION: Final = (
+    "connection_string_env",
+    "dsn_env",
+    "url_env",
+    "connection_string",
+    "dsn",
+    "path",
+)
 _MODEL: Final = ("model", "model_name", "deployment")
 
 
