@@ -89,7 +89,7 @@ async def test_a_valid_spec_is_valid_and_shows_its_plan(nats_url: str, in_header
         report = await on.ask({"workflow": GOOD, "plan": True}, in_header=in_header)
         assert (report["kind"], report["valid"], report["errors"]) == ("validation", True, [])
         assert report["plan"]["order"] == ["a", "b"]
-        assert await on.left("COMMANDS") == 0
+        await eventually(partial(on.holds, "COMMANDS", 0))
 
 
 async def test_without_being_asked_for_there_is_no_plan(nats_url: str) -> None:
@@ -167,7 +167,7 @@ async def test_what_nobody_can_read_is_told_and_put_aside_at_once(nats_url: str)
             assert problem["status"] in (400, 422), name
             assert problem["code"] in ("malformed_json", "bad_command"), name
             await eventually(partial(on.holds, "DEAD", number))
-        assert await on.left("COMMANDS") == 0
+        await eventually(partial(on.holds, "COMMANDS", 0))
         last = await on.js.get_last_msg(f"{on.prefix}_DEAD", f"{on.prefix}.dead.acme.>")
         letter = orjson.loads(last.data or b"")
         assert base64.b64decode(letter["payload_base64"]) == b""
@@ -189,8 +189,9 @@ async def test_a_bug_of_ours_is_told_and_put_aside_and_never_loops(
         monkeypatch.setattr("agentflow.validator.reports.check", broken)
         problem = await on.ask({"workflow": GOOD})
         assert (problem["status"], problem["code"]) == (500, "internal_error")
-        await eventually(lambda: on.left("DEAD"))
-        assert (calls, await on.left("COMMANDS")) == (1, 0)
+        await eventually(partial(on.holds, "DEAD", 1))
+        await eventually(partial(on.holds, "COMMANDS", 0))
+        assert calls == 1
 
 
 async def test_nobody_can_make_it_write_to_a_stream(nats_url: str) -> None:
@@ -199,23 +200,14 @@ async def test_nobody_can_make_it_write_to_a_stream(nats_url: str) -> None:
         for subject in (forged, "$JS.API.STREAM.DELETE.x", "a.*", "a b", "a..b"):
             body = orjson.dumps({"workflow": GOOD, "reply_to": subject})
             await on.js.publish(f"{on.prefix}.commands.acme.validate", body)
-
-        async def all_taken() -> bool:
-            return await on.left("COMMANDS") == 0
-
-        await eventually(all_taken)
+        await eventually(partial(on.holds, "COMMANDS", 0))
         assert await on.left("EVENTS") == 0
 
 
 async def test_a_question_without_a_reply_subject_is_dropped(nats_url: str) -> None:
     async with asking(nats_url) as on:
         await on.js.publish(f"{on.prefix}.commands.acme.validate", orjson.dumps({"workflow": GOOD}))
-        await asyncio.sleep(0)
-
-        async def taken() -> bool:
-            return await on.left("COMMANDS") == 0
-
-        await eventually(taken)
+        await eventually(partial(on.holds, "COMMANDS", 0))
         assert await on.left("DEAD") == 0
 
 
