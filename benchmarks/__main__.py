@@ -51,7 +51,11 @@ async def _run(options: argparse.Namespace) -> int:
         async with SplitStack(stack_options) as stack:
             addresses = stack.addresses
             target = Target(
-                addresses.nats_url, addresses.gateway_url, addresses.api_key, options.quick
+                addresses.nats_url,
+                addresses.gateway_url,
+                addresses.api_key,
+                stack.pids,
+                options.quick,
             )
             for case in options.cases or CASES:
                 lines[case] = await CASES[case](target)

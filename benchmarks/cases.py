@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import psutil
+
 from benchmarks import workflows
 from benchmarks.bus_client import BusClient, Figures
 from benchmarks.rest_client import measure_rest
@@ -19,6 +21,7 @@ class Target:
     nats_url: str
     gateway_url: str
     api_key: str
+    pids: dict[str, list[int]]
     quick: bool = False
 
     def scaled(self, count: int) -> int:
@@ -90,9 +93,33 @@ async def long1000(target: Target) -> Line:
     return await _per_node(target, workflows.chain(1000), workflows.chain(), 1000)
 
 
+async def cpu(target: Target) -> Line:
+    """Where the time goes: CPU milliseconds per fan10 execution, by process."""
+    client = await BusClient.connect(target.nats_url)
+    try:
+        await client.measure(workflows.fan(), alone=1, total=100, concurrent=50)
+        before = _cpu_seconds(target.pids)
+        total = target.scaled(3000)
+        await client.measure(workflows.fan(), alone=1, total=total, concurrent=100)
+        await asyncio.sleep(2)
+        after = _cpu_seconds(target.pids)
+    finally:
+        await client.close()
+    spent = {name: (after[name] - before[name]) / total * 1000 for name in before}
+    return {f"{name}_ms": round(ms, 2) for name, ms in spent.items()}
+
+
+def _cpu_seconds(pids: dict[str, list[int]]) -> dict[str, float]:
+    def seconds(pid: int) -> float:
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system)
+
+    return {name: sum(map(seconds, found)) for name, found in pids.items()}
+
+
 CASES: dict[str, Callable[[Target], Awaitable[Line]]] = {
     case.__name__: case
-    for case in (fan10, chain10, rest_fan10, rest_pure3, critical_path, wide1000, long1000)
+    for case in (fan10, chain10, rest_fan10, rest_pure3, critical_path, wide1000, long1000, cpu)
 }
 
 

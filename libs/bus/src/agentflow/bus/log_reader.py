@@ -16,7 +16,7 @@ from nats.js.errors import NotFoundError
 
 from agentflow.bus import names
 from agentflow.bus.settings import BusSettings
-from agentflow.contracts.events import NodeEvent, decode_event
+from agentflow.contracts.events import NodeEvent, event_of
 
 _QUIET = 5.0
 _ENDS = frozenset(("completed", "failed", "cancelled", "timed_out"))
@@ -79,7 +79,7 @@ class LogReader:
             if entity == "execution" and verb in _ENDS:
                 return True
             if entity == "node" and verb in _OUTCOMES:
-                event = decode_event(message.subject, message.data)
+                event = event_of(message.subject, message.data)
                 if isinstance(event, NodeEvent) and event.node_id == node_id:
                     return True
         return False

@@ -1,9 +1,8 @@
 """Who did what. Published to AUDIT; the audit service keeps them append-only."""
 
-from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from agentflow.contracts.ids import TenantId
 from agentflow.contracts.message import Message, StreamName
@@ -18,7 +17,7 @@ class AuditRecord(Message):
     tenant: TenantId
     resource: str
     verb: str
-    occurred_at: datetime
+    occurred_at: AwareDatetime
     actor: str | None = None
     resource_id: str | None = None
     request_id: str | None = None
@@ -39,7 +38,7 @@ class DeadLetter(Message):
     deliveries: int = 1
     code: str
     reason: str
-    occurred_at: datetime
+    occurred_at: AwareDatetime
     headers: dict[str, str] = Field(default_factory=dict)
     payload_base64: str = Field(description="the message as it came, base64")
 

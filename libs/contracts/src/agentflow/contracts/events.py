@@ -10,10 +10,9 @@ NodeRetrying         an attempt failed, another follows
 NodeCompleted │ NodeFailed │ NodeSkipped │ NodeTimedOut    (the first in the log counts)
 """
 
-from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, ValidationError
 
 from agentflow.contracts.ids import ExecutionId, NodeId, TenantId
 from agentflow.contracts.message import Message, StreamName
@@ -29,7 +28,7 @@ class Event(Message):
 
     tenant: TenantId
     execution_id: ExecutionId
-    occurred_at: datetime
+    occurred_at: AwareDatetime
 
 
 class CommandAccepted(Event):
@@ -58,7 +57,7 @@ class ExecutionStarted(Event):
     definition_hash: str
     node_count: int
     initial_state: dict[str, Any]
-    deadline: datetime
+    deadline: AwareDatetime
     requested_by: str | None = None
     request_id: str | None = None
     tags: tuple[str, ...] = ()
@@ -135,8 +134,8 @@ class NodeEvent(Event):
     node_type: str
     attempt: int = 1
     worker_id: str | None = None
-    dispatched_at: datetime | None = None
-    started_at: datetime | None = None
+    dispatched_at: AwareDatetime | None = None
+    started_at: AwareDatetime | None = None
 
     @property
     def queue_wait_ms(self) -> float | None:
@@ -242,3 +241,18 @@ def decode_event(subject: str, data: bytes) -> Event | None:
     """Parse the event on `subject`; None when its type is not known to this release."""
     cls = event_type(subject)
     return None if cls is None else cls.decode(data)
+
+
+def event_of(subject: str, data: bytes) -> Event | None:
+    """The event on `subject` as every fold of the log sees it; None for what all of them ignore.
+
+    Ignored are types of other releases, bodies nobody can read, and bodies that belong to
+    another execution than the subject. History puts the last two aside; nobody stumbles.
+    """
+    try:
+        event = decode_event(subject, data)
+    except ValidationError:
+        return None
+    if event is None or subject.split(".")[-4:-2] != [event.tenant, event.execution_id]:
+        return None
+    return event

@@ -47,6 +47,9 @@ class RetryPolicy(SpecModel):
     )
 
 
+DEFAULT_RETRY = RetryPolicy()
+
+
 class DefaultOnError(SpecModel):
     """On failure the node counts as completed with this output."""
 
@@ -81,7 +84,8 @@ class Node(SpecModel):
     metadata: dict[str, Any] = Field(default_factory=dict)
     source_id: str | None = Field(default=None, alias="source")
     timeout_seconds: float | None = Field(default=None, gt=0, le=7 * 86400)
-    retry: RetryPolicy = RetryPolicy()
+    # A factory that gives the one frozen default: pydantic deep-copies plain defaults.
+    retry: RetryPolicy = Field(default_factory=lambda: DEFAULT_RETRY)
     on_error: OnError = "fail"
     join: Join = "all_active"
     when: str | None = None
@@ -144,7 +148,7 @@ class Queue(SpecModel):
     id: str = Field(pattern=NODE_ID_PATTERN)
     source: str = Field(alias="from", min_length=1)
     to: str | tuple[str, ...]
-    bandwidth: Bandwidth = Bandwidth()
+    bandwidth: Bandwidth = Field(default_factory=Bandwidth)
 
 
 SourceKind = Literal["llm", "image", "db", "api"]

@@ -1,9 +1,8 @@
 """RunNode: one node of one execution, with everything a worker needs to run it."""
 
-from datetime import datetime
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from agentflow.contracts.ids import ExecutionId, NodeId, TenantId
 from agentflow.contracts.message import Message, StreamName
@@ -27,7 +26,7 @@ class RunNode(Message):
     node: Node
     source: Source | None = None
     state: dict[str, Any] = Field(description="what the node sees; large values are references")
-    deadline: datetime = Field(description="the execution's; nothing runs past it")
-    dispatched_at: datetime
+    deadline: AwareDatetime = Field(description="the execution's; nothing runs past it")
+    dispatched_at: AwareDatetime
     effect_key: str
     workflow_name: str = "workflow"

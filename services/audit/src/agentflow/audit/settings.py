@@ -11,7 +11,7 @@ class AuditSettings(BaseSettings):
 
     max_batch: int = Field(default=200, ge=1, le=5000, description="messages in one batch")
     max_wait: float = Field(
-        default=0.05, ge=0, le=5, description="how long a batch waits to be filled"
+        default=0.25, ge=0, le=5, description="how long a batch waits to be filled"
     )
     ack_wait: float = Field(default=30.0, ge=1, description="lease on a batch; renewed")
     write_timeout: float = Field(

@@ -14,6 +14,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from agentflow.bus.service import tune_memory
 from agentflow.contracts.errors import AgentflowError
 from agentflow.gateway.parts import Gateway
 from agentflow.gateway.protocol import ProblemProtocol
@@ -89,6 +90,7 @@ class GatewayServer(uvicorn.Server):
 
 def serve(app: FastAPI, settings: GatewaySettings) -> int:
     """Serve until a signal; the exit code: 0 after an orderly stop, 1 when it did not start."""
+    tune_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(app, settings))
 
