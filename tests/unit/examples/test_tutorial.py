@@ -17,10 +17,24 @@ def test_following_the_page_gives_what_it_says(tmp_path: Path) -> None:
     assert follow(PAGE, tmp_path, ["run"]) == 2
 
 
+LYING_PAGE = """
+```json file=echo.json
+{"start_node": "in", "nodes": [{"id": "in", "type": "router", "metadata": {"strategy": "default",
+ "default_intent": "quiet"}}]}
+```
+
+```sh run
+agentflow run echo.json --local
+```
+
+```json expect final_output
+"loud"
+```
+"""
+
+
 def test_a_page_that_promises_something_else_is_noticed(tmp_path: Path) -> None:
-    """Two commands print a result; one of the two promises is broken here."""
-    lying = tmp_path / "lying.md"
-    lying.write_text(PAGE.read_text().replace('Please switch it off and on."\n', 'Buy one."\n'))
-    assert lying.read_text() != PAGE.read_text()
-    with pytest.raises(AssertionError, match="Buy one"):
-        follow(lying, tmp_path, ["run"])
+    page = tmp_path / "page.md"
+    page.write_text(LYING_PAGE)
+    with pytest.raises(AssertionError, match="loud"):
+        follow(page, tmp_path, ["run"])
