@@ -108,7 +108,7 @@ def dictsort(value: Any) -> list[tuple[str, Any]]:
 def total(value: Any, attribute: Any = None, start: float = 0) -> float:
     result = start
     for item in each(value):
-        result += float(number) if isinstance(number := pick(item, attribute), bool) else number
+        result += pick(item, attribute)
     return result
 
 

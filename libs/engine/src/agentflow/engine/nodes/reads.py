@@ -18,6 +18,10 @@ from agentflow.engine.templates import SimpleTemplate, compile_template
 _NAME: Final = re.compile(r"[^\W\d][\w-]*(?:\.[\w-]+)*")
 _SUMMARY: Final = frozenset({"execution_path", "tokens_used", "cost"})
 _ALWAYS: Final = frozenset({"user_input"})
+_NO_STATE: Final = frozenset(
+    {"source_id", "source", "output_key", "template_engine", "method", "pool", "response_schema"}
+)
+"""Settings of nodes run by workers that never name a state key."""
 _WORKER_KINDS: Final = frozenset({"llm", "image", "db", "api"})
 
 
@@ -29,7 +33,8 @@ def reads(node: Node) -> frozenset[str] | None:
         return frozenset()
     if node.kind not in _WORKER_KINDS:
         return None
-    return _union([_ALWAYS, _everything_named(node.metadata, node.metadata)])
+    named = {key: value for key, value in node.metadata.items() if key not in _NO_STATE}
+    return _union([_ALWAYS, _everything_named(named, node.metadata)])
 
 
 def reads_given(node: Node, keys: Collection[str]) -> frozenset[str] | None:
