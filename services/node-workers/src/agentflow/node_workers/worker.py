@@ -2,7 +2,7 @@
 
 The node runs under its timeout and never past the execution's deadline. Its event is stored
 before the task is acked; a result that was paid for is told until the bus takes it, not
-computed again. A task whose execution has ended is dropped; one that keeps killing its
+computed again, not even by another worker to which the task comes a second time. A task whose execution has ended is dropped; one that keeps killing its
 workers fails as `worker_crashed`.
 """
 
@@ -63,7 +63,7 @@ class Worker:
     async def work(self, task: RunNode, delivery: Delivery) -> None:
         """Run the task and settle its delivery."""
         attempt = Attempt(task, delivery.deliveries, self._parts.worker_id, utc_now())
-        if self._is_late(attempt):
+        if self._is_late(attempt) or await self._is_told(attempt):
             self._parts.measures.dropped.inc()
             await delivery.ack()
             return
@@ -78,6 +78,13 @@ class Worker:
     def _is_late(self, attempt: Attempt) -> bool:
         task = attempt.task
         return attempt.started_at >= task.deadline or self._parts.cancels.is_over(task)
+
+    async def _is_told(self, attempt: Attempt) -> bool:
+        """Whether a worker before this one stored the outcome and died before it acked."""
+        if attempt.number == 1:
+            return False
+        task = attempt.task
+        return await self._parts.bus.log.node_resolved(task.tenant, task.execution_id, task.node_id)
 
     def _kills(self, attempt: Attempt) -> bool:
         policy = policy_of(attempt.task.node, attempt.task.source)
