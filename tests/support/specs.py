@@ -9,6 +9,7 @@ edges and no settings.
 import hashlib
 import itertools
 import json
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,18 +46,20 @@ _WRITES: dict[str, Any] = {
 
 @st.composite
 def workflows(draw: st.DrawFn, *, brittle: bool = True, any_joins: bool = True) -> Json:
-    """A workflow of one to eight nodes whose edges lead from earlier to later letters."""
-    ids = IDS[: draw(st.integers(1, len(IDS)))]
-    conditions = [*SAFE_CONDITIONS, *(BRITTLE_CONDITIONS if brittle else ())]
-    nodes = [draw(_nodes(ids, place, conditions, any_joins)) for place in range(len(ids))]
-    edges: list[Json] = []
-    for place in range(1, len(ids)):
-        edges.extend(draw(_ways_in(ids, place, conditions)))
-    for place in range(len(ids) - 2):
-        edges.extend(draw(_routes(ids, place)))
-    spec: Json = {"start_node": "a", "nodes": nodes, "edges": edges}
+    """A workflow of one to eight nodes whose edges lead from earlier to later letters.
+
+    Each node is drawn together with its ways in, so that shrinking can take it out whole.
+    """
+    conditions = SAFE_CONDITIONS + (BRITTLE_CONDITIONS if brittle else ())
+    nodes: list[Json] = []
+    ways: dict[tuple[str, str], list[str]] = {}
+    while not nodes or (len(nodes) < len(IDS) and draw(_mostly(25))):
+        nodes.append(_node(draw, IDS[len(nodes)], conditions, any_joins))
+        if len(nodes) > 1:
+            _ways_in(draw, nodes, ways, conditions)
+    spec: Json = {"start_node": "a", "nodes": nodes, "edges": [_edge(*way) for way in ways.items()]}
     if draw(_rarely(12)):
-        spec["budget"] = {"tokens": draw(st.integers(1, 12))}
+        spec["budget"] = {"tokens": draw(_upto(1, 12))}
     return spec
 
 
@@ -119,60 +122,85 @@ def llm(node_id: str, **settings: Any) -> Json:
     return {**node, **settings, **({"metadata": metadata} if metadata else {})}
 
 
+# Strategies are built once: building them costs more than drawing from them.
+
+
+@cache
+def _upto(least: int, most: int) -> st.SearchStrategy[int]:
+    return st.integers(least, most)
+
+
+@cache
 def _rarely(one_in: int) -> st.SearchStrategy[bool]:
-    return st.integers(0, one_in - 1).map(lambda number: number == one_in - 1)
+    return st.sampled_from([False] * (one_in - 1) + [True])
 
 
-@st.composite
-def _nodes(draw: st.DrawFn, ids: str, place: int, conditions: list[str], any_joins: bool) -> Json:
+@cache
+def _mostly(but_one_in: int) -> st.SearchStrategy[bool]:
+    return st.sampled_from([False] + [True] * (but_one_in - 1))
+
+
+@cache
+def _one_of(*choices: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(choices)
+
+
+@cache
+def _steps_back() -> st.SearchStrategy[list[int]]:
+    return st.lists(_upto(0, len(IDS) - 2), min_size=1, max_size=3, unique=True)
+
+
+@cache
+def _some_writes() -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries({}, optional=_WRITES)
+
+
+def _node(draw: st.DrawFn, node_id: str, conditions: tuple[str, ...], any_joins: bool) -> Json:
     metadata: Json = {}
-    writes = draw(st.fixed_dictionaries({}, optional=_WRITES)) if draw(st.booleans()) else {}
+    writes = draw(_some_writes()) if draw(_rarely(2)) else {}
     if writes:
         metadata["writes"] = writes
     if draw(_rarely(4)):
-        metadata["output_key"] = draw(st.sampled_from(["text_result", "y", "outputs"]))
+        metadata["output_key"] = draw(_one_of("text_result", "y", "outputs"))
     settings: Json = {}
-    later = ids[place + 1 :]
     if draw(_rarely(5)):
         metadata["fails"] = True
-        handlers: list[Any] = ["continue", {"default": {"of": "default"}}]
-        handlers += [{"goto": target} for target in [*later, "END"]]
-        settings["on_error"] = draw(st.sampled_from([*handlers, "fail"]))
-    elif later and draw(_rarely(10)):
-        settings["on_error"] = {"goto": draw(st.sampled_from(later))}
+        how = draw(_one_of("continue", "default", "END", "continue", "default", "fail"))
+        answers: Json = {"default": {"default": {"of": "default"}}, "END": {"goto": "END"}}
+        settings["on_error"] = answers.get(how, how)
     if draw(_rarely(8)):
-        settings["when"] = draw(st.sampled_from(conditions))
+        settings["when"] = draw(_one_of(*conditions))
     if any_joins and draw(_rarely(8)):
         settings["join"] = "any"
-    kind = draw(st.sampled_from(["llm", "llm", "input"]))
-    return llm(ids[place], type=kind, **settings, **metadata)
+    return llm(node_id, type=draw(_one_of("llm", "input")), **settings, **metadata)
 
 
-@st.composite
-def _ways_in(draw: st.DrawFn, ids: str, place: int, conditions: list[str]) -> list[Json]:
-    """Edges into a node: mostly one, sometimes several, rarely none (an orphan)."""
-    sources = draw(st.lists(st.sampled_from(ids[:place]), min_size=1, max_size=3, unique=True))
+def _ways_in(
+    draw: st.DrawFn,
+    nodes: list[Json],
+    ways: dict[tuple[str, str], list[str]],
+    conditions: tuple[str, ...],
+) -> None:
+    """Ways into the last node: mostly one, sometimes several, rarely none (an orphan).
+
+    Ways from one node under one condition become one edge with several targets.
+    """
     if draw(_rarely(20)):
-        return []
-    ways = []
-    for source in sources:
-        edge: Json = {"from": source, "to": ids[place]}
-        if draw(_rarely(4)):
-            edge["condition"] = draw(st.sampled_from([*conditions, "else"]))
-        ways.append(edge)
-    return ways
+        return
+    target = nodes[-1]["id"]
+    for steps in draw(_steps_back()):
+        source = nodes[max(0, len(nodes) - 2 - steps)]
+        how = ""
+        if draw(_rarely(3)):
+            how = draw(_one_of("intent", "else", "goto", "END", *conditions))
+        if how == "goto":
+            source["on_error"] = {"goto": target}
+            continue
+        targets = ways.setdefault((source["id"], "" if how == "END" else how), [])
+        targets += [way for way in (target, how) if way in (target, "END") and way not in targets]
 
 
-@st.composite
-def _routes(draw: st.DrawFn, ids: str, place: int) -> list[Json]:
-    """Sometimes one edge to several targets: an intent, a fan-out, or a shared condition."""
-    if not draw(_rarely(4)):
-        return []
-    targets = draw(
-        st.lists(st.sampled_from([*ids[place + 1 :], "END"]), min_size=2, max_size=3, unique=True)
-    )
-    edge: Json = {"from": ids[place], "to": targets}
-    condition = draw(st.sampled_from(["intent", "", "x == 1", "else"]))
-    if condition:
-        edge["condition"] = condition
-    return [edge]
+def _edge(way: tuple[str, str], targets: list[str]) -> Json:
+    source, condition = way
+    edge: Json = {"from": source, "to": targets if len(targets) > 1 else targets[0]}
+    return {**edge, "condition": condition} if condition else edge

@@ -19,16 +19,25 @@ from agentflow.contracts.events import (
     NodeTimedOut,
 )
 from agentflow.contracts.events import NodeFailed as NodeFailedEvent
+from agentflow.contracts.ids import NodeId
 from agentflow.contracts.problem import NodeError
 from agentflow.contracts.result import NodeResult
 from agentflow.contracts.spec import Node, WorkflowSpec
-from agentflow.contracts.state import REF_PREFIX, is_value_ref
+from agentflow.contracts.state import (
+    ADDING_KEYS,
+    APPENDING_KEYS,
+    MERGING_KEYS,
+    REF_PREFIX,
+    is_value_ref,
+)
 from agentflow.engine import walk
 from agentflow.engine.fold import final_state, visible_state
 from agentflow.engine.plan import compile_plan
 from agentflow.engine.plan_parts import Plan
 from tests.support.specs import Json, behave
 
+INLINE = {*ADDING_KEYS, *MERGING_KEYS, *APPENDING_KEYS}
+"""Keys that reduce are never stored as references."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Runner = Callable[[Node, Json], NodeResult]
 
@@ -67,6 +76,16 @@ def started(node_id: str) -> NodeStarted:
 def cancel_requested(**fields: Any) -> CancelRequested:
     """Somebody wants it to end."""
     return CancelRequested(tenant="t", execution_id="e", occurred_at=NOW, **fields)
+
+
+def dispatch(node_id: str) -> walk.DispatchNode:
+    """The walk wants a worker to run the node."""
+    return walk.DispatchNode(NodeId(node_id))
+
+
+def run_here(node_id: str) -> walk.RunHere:
+    """The walk wants the node run in place."""
+    return walk.RunHere(NodeId(node_id))
 
 
 def _about(node_id: str) -> dict[str, Any]:
@@ -148,7 +167,10 @@ class Fleet:
         fields = {name: getattr(result, name) for name in ("output", "output_key", "writes")}
         if self.by_reference:
             fields["output"] = self._offload(fields["output"])
-            fields["writes"] = {k: self._offload(v) for k, v in fields["writes"].items()}
+            fields["writes"] = {
+                key: value if key in INLINE else self._offload(value)
+                for key, value in fields["writes"].items()
+            }
         return completed(node_id, **fields, usage=result.usage)
 
     def crash(self) -> None:

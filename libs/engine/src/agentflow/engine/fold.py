@@ -8,8 +8,8 @@ output is kept under `outputs.<id>`, which no write can touch.
 What is handed out: new containers for the state, `outputs`, `metadata`, `errors` and
 `execution_path`. The values inside are the recorded ones, shared and READ-ONLY; nobody in this
 room changes a JSON value. `final_state` is a deep copy. References to large values
-(`is_value_ref`) are opaque here: one in place of an object or list to be merged or appended
-stands for itself.
+(`is_value_ref`) are opaque here. Keys that reduce are to be kept inline by whoever stores large
+values: a reference in place of an object or list to be merged or appended stands for itself.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -162,7 +162,7 @@ def _fold_outputs(
 ) -> None:
     node_id = key[len(OUTPUTS_OF) :]
     before = initial.get(OUTPUTS)
-    known: JsonObject = dict(before) if isinstance(before, dict) else {}
+    known: JsonObject = dict(before) if _is_object(before) else {}
     if node_id:
         found = {node_id: known[node_id]} if node_id in known else {}
         place = plan.index.get(node_id)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Annotated, Any, Final, TypedDict
 
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langsmith import tracing_context
@@ -86,7 +86,7 @@ def build_graph_from_json(
     plan = _plan(spec)
     graph: Graph = StateGraph(_Channels)
     for node in plan.nodes:
-        graph.add_node(graph_name(node.id), _Wrapper(plan, node, run_node).run)
+        graph.add_node(graph_name(node.id), _Wrapper(plan, node, run_node))
     for node in plan.nodes:
         sources = list(dict.fromkeys(source for _, source in node.incoming))
         names = [graph_name(plan.nodes[source].id) for source in sources]
@@ -166,17 +166,34 @@ def _plan(spec: dict[str, Any] | str | bytes | WorkflowSpec | Plan) -> Plan:
     return compile_plan(WorkflowSpec.model_validate(spec))
 
 
-class _Wrapper:
-    """One node inside the graph: decides whether to run it, runs it, records the outcome."""
+class _Wrapper(Runnable[Any, dict[str, Any]]):
+    """One node inside the graph: decides whether to run it, runs it, records the outcome.
+
+    A Runnable of its own: of a plain function LangGraph reads the byte code to look for subgraphs.
+    """
 
     def __init__(self, plan: Plan, node: PlanNode, run_node: NodeRunner) -> None:
         self._plan = plan
         self._node = node
         self._run_node = run_node
 
-    async def run(self, state: _Channels) -> dict[str, Any]:
-        initial, outcomes = state[INITIAL], state[OUTCOMES]
-        if state[STOPPED]:
+    def invoke(
+        self,
+        input: Any,  # noqa: A002, ARG002 - LangChain's signature
+        config: RunnableConfig | None = None,  # noqa: ARG002 - LangChain's signature
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Refused: nodes may be asynchronous."""
+        raise TypeError("Run the graph with `await graph.ainvoke(…)`: its nodes may be async.")
+
+    async def ainvoke(
+        self,
+        input: _Channels,  # noqa: A002 - LangChain's signature
+        config: RunnableConfig | None = None,  # noqa: ARG002 - LangChain's signature
+        **_: Any,
+    ) -> dict[str, Any]:
+        initial, outcomes = input[INITIAL], input[OUTCOMES]
+        if input[STOPPED]:
             return {}
         error = rules.overspent(self._plan, outcomes)
         if error is not None:
