@@ -80,7 +80,7 @@ class Stage:
             if run is not None:
                 await run(task, delivery)
             else:
-                await self.complete(task, bus=bus)
+                await self.complete(task)
             if not delivery.settled:
                 await delivery.ack()
 
@@ -102,9 +102,7 @@ class Stage:
         self.apps.append(app)
         return app
 
-    async def complete(
-        self, task: RunNode, output: Any = "done", *, bus: Bus | None = None, attempt: int = 1
-    ) -> None:
+    async def complete(self, task: RunNode, output: Any = "done", attempt: int = 1) -> None:
         """Publish the node's completion as a worker would."""
         event = NodeCompleted(
             tenant=task.tenant,

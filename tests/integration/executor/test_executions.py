@@ -74,7 +74,7 @@ async def test_a_successor_starts_while_an_unrelated_sibling_still_runs(nats_url
         release.set()
         await asked.result()
         order = [
-            e.node_id for e in await on.log(asked.execution_id) if isinstance(e, NodeCompleted)
+            str(e.node_id) for e in await on.log(asked.execution_id) if isinstance(e, NodeCompleted)
         ]
         assert order.index("after_fast") < order.index("slow") < order.index("join")
 
@@ -224,11 +224,8 @@ async def test_large_values_travel_by_reference_and_arrive_whole(nats_url: str) 
 async def _only_dead_letter(on: Stage) -> DeadLetter:
     stream = f"{on.settings.prefix}_DEAD"
 
-    async def letter() -> DeadLetter | None:
-        info = await on.js.stream_info(stream)
-        if not info.state.messages:
-            return None
-        raw = await on.js.get_msg(stream, info.state.last_seq)
-        return DeadLetter.decode(raw.data or b"")
+    async def is_there() -> bool:
+        return (await on.js.stream_info(stream)).state.messages == 1
 
-    return await eventually(letter)
+    await eventually(is_there)
+    return DeadLetter.decode((await on.js.get_msg(stream, 1)).data or b"")

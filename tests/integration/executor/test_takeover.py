@@ -1,9 +1,11 @@
 """An executor dies, freezes or is told to stop: another one finishes, and runs nothing twice."""
 
 import asyncio
+from functools import partial
 
 from agentflow.bus.consumer import Delivery
 from agentflow.contracts.events import (
+    Event,
     ExecutionCancelled,
     ExecutionCompleted,
     ExecutionEnded,
@@ -13,7 +15,8 @@ from agentflow.contracts.events import (
     NodeCompleted,
 )
 from agentflow.contracts.tasks import RunNode
-from tests.support.stage import crash, stage
+from tests.support.nats_server import NatsServer
+from tests.support.stage import Stage, crash, stage
 from tests.support.waiting import eventually
 from tests.support.workflows import chain, fan, remote, workflow
 
@@ -56,10 +59,11 @@ async def test_nothing_is_lost_when_events_arrive_while_no_executor_lives(nats_u
         await crash(first)
         await on.complete(held[0])
         await on.executor()
-        for expected in (4, 5):
-            await eventually(lambda n=expected: len(held) >= n)  # type: ignore[misc]  # bound now
-            for task in held[1:4] if expected == 4 else held[4:]:
-                await on.complete(task)
+        await eventually(lambda: len(held) == 4)
+        for task in held[1:]:
+            await on.complete(task)
+        await eventually(lambda: len(held) == 5)
+        await on.complete(held[4])
         assert (await asked.result())["status"] == "COMPLETED"
         assert len(held) == 5
 
@@ -180,7 +184,9 @@ async def test_a_pool_nobody_serves_is_named_when_the_deadline_passes(nats_url: 
         assert "serve node-workers --types input" in result["error"]["hint"]
 
 
-async def test_a_restarted_broker_loses_no_execution(nats_server, nats_url: str) -> None:  # type: ignore[no-untyped-def]  # fixture
+async def test_a_restarted_broker_loses_no_execution(
+    nats_server: NatsServer, nats_url: str
+) -> None:
     async with stage(nats_url) as on:
         await on.executor()
         await on.worker()
@@ -189,10 +195,7 @@ async def test_a_restarted_broker_loses_no_execution(nats_server, nats_url: str)
         await asyncio.sleep(0.3)
         nats_server.start()
         for one in asked:
-            await eventually(
-                lambda one=one: _ended(on, one.execution_id),
-                timeout=40,  # type: ignore[misc]
-            )
+            await eventually(partial(_ended, on, one.execution_id), timeout=40)
         for one in asked:
             log = await _log(on, one.execution_id)
             assert isinstance(log[-1], ExecutionCompleted)
@@ -203,11 +206,11 @@ async def test_a_restarted_broker_loses_no_execution(nats_server, nats_url: str)
             assert len(first) == 20
 
 
-async def _ended(on, execution_id: str) -> bool:  # type: ignore[no-untyped-def]  # a Stage
+async def _ended(on: Stage, execution_id: str) -> bool:
     return any(isinstance(event, ExecutionEnded) for event in await _log(on, execution_id))
 
 
-async def _log(on, execution_id: str):  # type: ignore[no-untyped-def]  # a Stage
+async def _log(on: Stage, execution_id: str) -> list[Event]:
     for app in on.apps:
         if app.bus.connected:
             on.apps.sort(key=lambda a: not a.bus.connected)

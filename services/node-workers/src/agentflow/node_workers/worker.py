@@ -2,8 +2,9 @@
 
 The node runs under its timeout and never past the execution's deadline. Its event is stored
 before the task is acked; a result that was paid for is told until the bus takes it, not
-computed again, not even by another worker to which the task comes a second time. A task whose execution has ended is dropped; one that keeps killing its
-workers fails as `worker_crashed`.
+computed again, not even by another worker to which the task comes a second time. A task
+whose execution has ended is dropped; one that keeps killing its workers fails as
+`worker_crashed`.
 """
 
 import asyncio
