@@ -26,6 +26,7 @@ _KEEP_ALIVE = b": keep-alive\n\n"
 _RETRY = b"retry: 1000\n\n"
 _AHEAD = 64
 """Events read ahead of a client."""
+_READ_AGAIN = 1.0
 
 
 class EventStreams:
@@ -35,15 +36,23 @@ class EventStreams:
         self._bus = bus
         self._measures = measures
         self._settings = settings
-        self._open: set[asyncio.Queue[StoredMessage | None]] = set()
+        self._open: set[_Reading] = set()
         self._stopping = False
+
+    def start(self) -> None:
+        """Read anew wherever the connection may have lost something."""
+        self._bus.broker.hooks.on_gap(self._on_gap)
 
     def stop(self) -> None:
         """End every stream; clients come back to another process with Last-Event-ID."""
         self._stopping = True
-        for ahead in self._open:
-            if not ahead.full():
-                ahead.put_nowait(None)
+        for reading in self._open:
+            reading.give(None)
+
+    @property
+    def open(self) -> int:
+        """Streams that have a client."""
+        return len(self._open)
 
     async def frames(
         self, tenant: str, execution_id: str, after: int
@@ -61,19 +70,18 @@ class EventStreams:
             end = await last_end(self._bus, tenant, execution_id)
         if end is not None and end.sequence <= after:
             return None
-        return self._stream(tenant, execution_id, after)
+        return self._stream(_Reading(self._bus, tenant, execution_id, after))
 
-    async def _stream(self, tenant: str, execution_id: str, after: int) -> AsyncIterator[bytes]:
-        ahead: asyncio.Queue[StoredMessage | None] = asyncio.Queue(_AHEAD)
-        reader = asyncio.create_task(self._read(tenant, execution_id, after, ahead))
-        self._open.add(ahead)
+    async def _stream(self, reading: "_Reading") -> AsyncIterator[bytes]:
+        self._open.add(reading)
         self._measures.streams.inc()
+        reading.begin()
         try:
             yield _RETRY
             while not self._stopping:
                 try:
                     async with asyncio.timeout(self._settings.sse_keepalive_seconds):
-                        message = await ahead.get()
+                        message = await reading.next()
                 except TimeoutError:
                     yield _KEEP_ALIVE
                     continue
@@ -85,28 +93,57 @@ class EventStreams:
                 if is_terminal(message.subject):
                     return
         finally:
-            self._open.discard(ahead)
+            self._open.discard(reading)
             self._measures.streams.dec()
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+            await reading.end()
 
-    async def _read(
-        self,
-        tenant: str,
-        execution_id: str,
-        after: int,
-        ahead: asyncio.Queue[StoredMessage | None],
-    ) -> None:
-        """Follow the log; after a broken connection go on behind the last event given."""
+    def _on_gap(self) -> None:
+        for reading in self._open:
+            reading.begin()
+
+
+class _Reading:
+    """One client's way through the log: some events ahead of it, never more."""
+
+    def __init__(self, bus: Bus, tenant: str, execution_id: str, after: int) -> None:
+        self._bus = bus
+        self._tenant = tenant
+        self._execution_id = execution_id
+        self._after = after
+        self._ahead: asyncio.Queue[StoredMessage | None] = asyncio.Queue(_AHEAD)
+        self._reader: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Read on behind the last event given; a reader that may have lost its way goes."""
+        if self._reader is not None:
+            self._reader.cancel()
+        self._reader = asyncio.create_task(self._read())
+
+    async def end(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._reader
+
+    async def next(self) -> StoredMessage | None:
+        return await self._ahead.get()
+
+    def give(self, message: StoredMessage | None) -> None:
+        """Hand something over unless the client is behind anyway."""
+        if not self._ahead.full():
+            self._ahead.put_nowait(message)
+
+    async def _read(self) -> None:
         while True:
             try:
-                async for message in self._bus.follow(tenant, execution_id, after):
-                    if message.sequence > after:
-                        await ahead.put(message)
-                        after = message.sequence
+                async for message in self._bus.follow(
+                    self._tenant, self._execution_id, self._after
+                ):
+                    if message.sequence > self._after:
+                        await self._ahead.put(message)
+                        self._after = message.sequence
             except (NatsError, OSError, TimeoutError):
-                await asyncio.sleep(1)
+                await asyncio.sleep(_READ_AGAIN)
 
 
 def frame(message: StoredMessage) -> bytes | None:

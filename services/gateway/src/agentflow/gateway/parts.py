@@ -51,6 +51,7 @@ class Gateway:
         await self.record.open()
         await self.bus.open()
         await self.feed.start()
+        self.streams.start()
         await self.validation.start()
 
     async def close(self) -> None:
