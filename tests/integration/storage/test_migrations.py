@@ -1,5 +1,7 @@
 """One history of migrations: up, down, up again, and what it makes is what the tables say."""
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +36,14 @@ async def test_up_makes_every_table_and_down_takes_them_all_away(empty_url: str)
 
 async def test_upgrading_twice_changes_nothing(database_url: str) -> None:
     assert await migrate.upgrade(database_url) == migrate.head()
+
+
+async def test_several_databases_may_be_upgraded_at_once(tmp_path: Path, empty_url: str) -> None:
+    urls = [empty_url, *(f"sqlite:///{tmp_path / name}.db" for name in "abc")]
+    done = await asyncio.gather(*(migrate.upgrade(url) for url in [*urls, *urls]))
+    assert set(done) == {migrate.head()}
+    for url in urls:
+        await migrate.check(url)
 
 
 def differences(connection: Connection) -> list[Any]:

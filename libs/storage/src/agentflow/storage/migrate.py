@@ -5,6 +5,7 @@ a service that finds another schema than its own refuses to start.
 """
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from agentflow.storage.errors import DatabaseDown, SchemaOutOfDate
 from agentflow.storage.settings import StorageSettings
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+
+# Alembic keeps the migration under way in module globals: two at once would mix them up.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def head() -> str:
@@ -84,6 +88,14 @@ async def check_schema(database: Database) -> None:
 
 
 async def _run(url: str, direction: str, revision: str) -> str:
+    def alone() -> str:
+        with _ONE_AT_A_TIME:
+            return asyncio.run(_move(url, direction, revision))
+
+    return await asyncio.to_thread(alone)
+
+
+async def _move(url: str, direction: str, revision: str) -> str:
     from alembic import command
 
     database = Database(make_engine(StorageSettings(database_url=url), pooled=False))
