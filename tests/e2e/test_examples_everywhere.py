@@ -1,6 +1,8 @@
 """Every case of every example comes out the same in one process, embedded and split."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from agentflow.cli.embedded.stack import Stack
 from agentflow.cli.inputs import SpecText
 from agentflow.cli.local_run import run_locally
 from agentflow.cli.output import Output
+from agentflow.node_workers.app import make_runner
 from tests.support import examples
 from tests.support.examples import EXAMPLES, Case, Ending, misses
+from tests.support.schedulers import run_on_walk
 from tests.support.stacks import run_on_stack, running_stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -21,8 +25,13 @@ IDS = [f"{case.example}-{case.name}" for case in CASES]
 
 
 @pytest.fixture(scope="module")
-def environ(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
-    return examples.prepare(tmp_path_factory.mktemp("examples"))
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("examples")
+
+
+@pytest.fixture(scope="module")
+def environ(data: Path) -> Mapping[str, str]:
+    return examples.prepare(data)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "split"])
@@ -54,6 +63,28 @@ async def test_the_stack_gives_what_one_process_gives(
     on_stack = await run_on_stack(stack, case.workflow, case.initial_state)
     assert misses(case.expect, on_stack) == []
     assert on_stack == await run_in_one_process(case, environ)
+
+
+@pytest.mark.parametrize("job", examples.jobs())
+async def test_a_whole_job_gives_what_the_walk_alone_gives(
+    job: str, stack: Stack, environ: Mapping[str, str], data: Path
+) -> None:
+    """All 300 messages, and every installed package, many at once."""
+    workflow = examples.workflow(job)
+    states = [item["initial_state"] for item in examples.inputs(examples.jobs()[job], data)]
+    doors = asyncio.Semaphore(16)
+
+    async def through_the_stack(state: dict[str, Any]) -> Ending:
+        async with doors:
+            return await run_on_stack(stack, workflow, state)
+
+    on_stack = await asyncio.gather(*map(through_the_stack, states))
+    runner = make_runner(environ=environ)
+    try:
+        for state, ending in zip(states, on_stack, strict=True):
+            assert ending == await run_on_walk(workflow, state, runner)
+    finally:
+        await runner.aclose()
 
 
 async def test_a_difference_would_be_seen(stack: Stack, environ: Mapping[str, str]) -> None:
