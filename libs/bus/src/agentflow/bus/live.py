@@ -42,7 +42,7 @@ async def listen(
         stored = StoredMessage(
             headers.get("Nats-Subject") or names.event_subject(prefix, msg.subject),
             msg.data,
-            int(headers.get(SEQUENCE, 0)),
+            _sequence_of(headers),
             headers,
         )
         outcome = on_stored(stored)
@@ -51,3 +51,9 @@ async def listen(
 
     subscription = await nc.subscribe(names.live_subject(prefix, event_pattern), cb=on_message)
     return LiveSubscription(subscription)
+
+
+def _sequence_of(headers: dict[str, str]) -> int:
+    """The stream's sequence; 0, which every reader has behind it, when it is not the stream's."""
+    said = headers.get(SEQUENCE, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else 0

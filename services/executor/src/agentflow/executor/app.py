@@ -19,6 +19,7 @@ from agentflow.executor.measures import Measures
 from agentflow.executor.parts import Parts
 from agentflow.executor.running import Running
 from agentflow.executor.settings import ExecutorSettings
+from agentflow.executor.sweeper import Sweeper
 from agentflow.telemetry.metrics import Metrics
 
 SERVICE = "executor"
@@ -64,7 +65,15 @@ def create_app(
             grace=settings.grace,
         ),
     ]
-    return make_app(bus, service=SERVICE, consumers=consumers, metrics=metrics)
+    sweeper = Sweeper(bus, measures, settings.sweep_every)
+    return make_app(
+        bus,
+        service=SERVICE,
+        consumers=consumers,
+        on_start=[sweeper.start],
+        on_stop=[sweeper.stop],
+        metrics=metrics,
+    )
 
 
 def main() -> None:

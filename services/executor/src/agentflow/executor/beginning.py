@@ -9,8 +9,7 @@ from agentflow.contracts.events import (
     Event,
     ExecutionEnded,
     ExecutionStarted,
-    NodeEvent,
-    decode_event,
+    event_of,
 )
 from agentflow.contracts.status import ExecutionStatus
 from agentflow.executor.compiled import CompiledWorkflow
@@ -63,17 +62,22 @@ async def read_log(bus: Bus, order: Order) -> ReadLog:
     log = ReadLog()
     async for message in bus.read(order.command.tenant, order.execution_id):
         log.last_sequence = message.sequence
-        event = decode_event(message.subject, message.data)
+        if is_fenced(message.subject):
+            log.fence_sequence = message.sequence
+        event = event_of(message.subject, message.data)
         if event is None or isinstance(event, CommandAccepted):
             continue
-        if not isinstance(event, NodeEvent):
-            log.fence_sequence = message.sequence
         if isinstance(event, ExecutionStarted):
             log.started = log.started or event
         elif isinstance(event, ExecutionEnded):
             log.ended = log.ended or event
         log.events.append(event)
     return log
+
+
+def is_fenced(subject: str) -> bool:
+    """Whether `subject` counts for the fence: readable or not, the server counts it."""
+    return subject.split(".")[-2] == "execution"
 
 
 def cancelled_before_start(started: ExecutionStarted) -> ExecutionEnded:

@@ -8,7 +8,7 @@ from agentflow.bus.errors import WrongLastSequence
 from agentflow.bus.publisher import Expect
 from agentflow.contracts.commands import CancelExecution
 from agentflow.contracts.errors import AgentflowError, BadInput, PayloadTooLarge
-from agentflow.contracts.events import CancelRequested, ExecutionEnded, ExecutionFailed
+from agentflow.contracts.events import CancelRequested, ExecutionEnded, ExecutionFailed, event_of
 from agentflow.contracts.ids import ExecutionId, TenantId
 from agentflow.contracts.problem import NodeError
 from agentflow.contracts.replies import Accepted
@@ -80,7 +80,8 @@ class Handlers:
         tenant, execution_id = command.tenant, command.execution_id
         while True:
             last = await self._bus.log.last(tenant, execution_id, "execution.>")
-            verb = last.subject.rpartition(".")[2] if last else ""
+            known = event_of(last.subject, last.data) if last else None
+            verb = last.subject.rpartition(".")[2] if last and known else ""
             if verb.upper() in ExecutionStatus.__members__ or verb == "cancel_requested":
                 break
             requested = CancelRequested(

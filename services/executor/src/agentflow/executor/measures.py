@@ -15,4 +15,5 @@ class Measures:
         self.dispatched = metrics.counter("tasks_dispatched", "node tasks published", ["type"])
         self.decided = metrics.counter("nodes_decided", "pure nodes decided in place", ["type"])
         self.resumed = metrics.counter("executions_resumed", "executions taken over")
+        self.swept = metrics.counter("tasks_swept", "tasks nobody would ever have run, deleted")
         self.reread = metrics.counter("log_rereads", "logs read again after a gap or silence")

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
-from pydantic import ValidationError
 
 from agentflow.bus.bus import utc_now
 from agentflow.bus.errors import WrongLastSequence
@@ -28,7 +27,7 @@ from agentflow.contracts.events import (
     NodeEvent,
     NodeFailed,
     NodeSkipped,
-    decode_event,
+    event_of,
 )
 from agentflow.contracts.problem import NodeError
 from agentflow.contracts.state import ValueRef
@@ -45,7 +44,7 @@ from agentflow.engine.walk.effects import (
 )
 from agentflow.engine.walk.happenings import DeadlinePassed, ValuesLoaded, ValuesLost
 from agentflow.engine.walk.state import WalkState
-from agentflow.executor.beginning import cancelled_before_start, read_log, started_event
+from agentflow.executor.beginning import cancelled_before_start, is_fenced, read_log, started_event
 from agentflow.executor.compiled import CompiledWorkflow
 from agentflow.executor.dispatch import Dispatcher
 from agentflow.executor.ending import ended_event
@@ -219,20 +218,20 @@ class ExecutionRun:
         self._sequence = message.sequence
         if self._journal.is_own(message.headers.get(MSG_ID)):
             return
-        try:
-            event = decode_event(message.subject, message.data)
-        except ValidationError:
-            self._log.warning("event.unreadable", subject=message.subject)
+        if is_fenced(message.subject):
+            self._journal.fence_sequence = max(self._journal.fence_sequence, message.sequence)
+        event = event_of(message.subject, message.data)
+        if event is None:
+            self._log.warning("event.ignored", subject=message.subject)
             return
-        if event is None or isinstance(event, CommandAccepted):
+        if isinstance(event, CommandAccepted):
             return
         if not isinstance(event, NodeEvent):
-            self._hear_execution(event, message.sequence)
+            self._hear_execution(event)
         if self._ended is None:
             await self._apply(self._fold(event))
 
-    def _hear_execution(self, event: Event, sequence: int) -> None:
-        self._journal.fence_sequence = max(self._journal.fence_sequence, sequence)
+    def _hear_execution(self, event: Event) -> None:
         if isinstance(event, ExecutionEnded):
             self._ended = event
         elif isinstance(event, ExecutionStarted | ExecutionResumed) and (

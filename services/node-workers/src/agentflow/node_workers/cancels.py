@@ -23,6 +23,7 @@ from agentflow.contracts.events import (
     ExecutionFailed,
     ExecutionTimedOut,
     NodeTimedOut,
+    event_of,
 )
 from agentflow.contracts.tasks import RunNode
 
@@ -109,10 +110,16 @@ class Cancels:
             except (TimeoutError, AgentflowError, OSError) as error:
                 self._log.warning("cancels.log_unread", error=str(error))
                 return
-            if last is not None and last.subject.rpartition(".")[2] in _VERBS:
+            if (
+                last is not None
+                and last.subject.rpartition(".")[2] in _VERBS
+                and event_of(last.subject, last.data) is not None
+            ):
                 self._end((tenant, execution_id))
 
     def _on_end(self, stored: StoredMessage) -> None:
+        if event_of(stored.subject, stored.data) is None:
+            return  # garbage on the subject ends nothing
         tenant, execution_id = stored.subject.split(".")[2:4]
         self._end((tenant, execution_id))
 
@@ -122,9 +129,9 @@ class Cancels:
         nodes = self._running.get((tenant, execution_id))
         if not nodes:
             return
-        event = NodeTimedOut.decode(stored.data)
+        event = event_of(stored.subject, stored.data)
         for node in list(nodes):
-            if node.node_id == event.node_id:
+            if isinstance(event, NodeTimedOut) and node.node_id == event.node_id:
                 node.end()
 
     def _end(self, key: _ExecutionKey) -> None:
