@@ -108,5 +108,6 @@ _SIMPLE: dict[str, st.SearchStrategy[Any]] = {
     "<class 'int'>": st.integers(0, 2**53),
     "<class 'float'>": st.floats(0, 1e15).filter(math.isfinite),
     "<class 'datetime.datetime'>": times,
+    "<class 'pydantic.types.AwareDatetime'>": times,
     "typing.Any": json_values,
 }
