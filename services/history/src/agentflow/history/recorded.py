@@ -52,8 +52,6 @@ def read_event(subject: str, data: bytes, sequence: int, stored_at: float) -> Re
             f"{name}: the body belongs to execution {event.execution_id!r} of tenant "
             f"{event.tenant!r}, the subject to {execution_id!r} of {tenant!r}."
         )
-    if event.occurred_at.tzinfo is None:
-        raise MalformedEvent(f"{name}: occurred_at has no time zone.")
     if isinstance(event, NodeEvent):
         row = node_row(event, sequence, name)
     else:
