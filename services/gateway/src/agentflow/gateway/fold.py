@@ -38,7 +38,17 @@ _STATUSES: tuple[tuple[type[NodeEvent], NodeStatus], ...] = (
     (NodeCancelled, NodeStatus.CANCELLED),
     (NodeStarted, NodeStatus.RUNNING),
 )
-_ATTEMPT_FIELDS = ("input", "output", "output_key", "writes", "error", "reason")
+_ATTEMPT_FIELDS = ("input", "output", "output_key", "error", "reason")
+_USAGE = (
+    "prompt_tokens",
+    "cached_tokens",
+    "completion_tokens",
+    "cost",
+    "provider",
+    "model",
+    "finish_reason",
+    "first_token_ms",
+)
 
 Stored = tuple[int, Event]
 """An event and its place in the stream."""
@@ -147,17 +157,16 @@ def _line(sequence: int, event: Event) -> dict[str, Any]:
 
 def _row(sequence: int, event: NodeEvent) -> dict[str, Any]:
     """A node event in the shape of a row of `node_executions`."""
-    usage = event.usage if isinstance(event, NodeCompleted) else None
-    retrying = isinstance(event, NodeRetrying)
     return {
         "node_id": event.node_id,
         "node_type": event.node_type,
         "event_seq": sequence,
         "attempt": event.attempt,
         "status": next(status for kind, status in _STATUSES if isinstance(event, kind)),
-        "will_retry": retrying,
+        "will_retry": isinstance(event, NodeRetrying),
         "retry_delay_seconds": getattr(event, "delay_seconds", None),
         **{name: getattr(event, name, None) for name in _ATTEMPT_FIELDS},
+        "writes": getattr(event, "writes", None) or None,
         "warnings": getattr(event, "warnings", ()),
         "worker_id": event.worker_id,
         "dispatched_at": event.dispatched_at,
@@ -165,18 +174,21 @@ def _row(sequence: int, event: NodeEvent) -> dict[str, Any]:
         "occurred_at": event.occurred_at,
         "queue_wait_ms": event.queue_wait_ms,
         "duration_ms": event.duration_ms,
-        "tokens_used": usage.total_tokens if usage else None,
-        **{
-            name: getattr(usage, name, None)
-            for name in (
-                "prompt_tokens",
-                "cached_tokens",
-                "completion_tokens",
-                "cost",
-                "provider",
-                "model",
-                "finish_reason",
-                "first_token_ms",
-            )
-        },
+        **_figures(event),
     }
+
+
+def _figures(event: NodeEvent) -> dict[str, Any]:
+    """Tokens and cost: of the provider's call, else what the node itself wrote of them."""
+    found: dict[str, Any] = dict.fromkeys(_USAGE)
+    found["tokens_used"] = None
+    if not isinstance(event, NodeCompleted):
+        return found
+    if event.usage is None:
+        for name in ("tokens_used", "cost"):
+            value = event.writes.get(name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            found[name] = value if number else None
+        return found
+    found = {name: getattr(event.usage, name) for name in _USAGE}
+    return {**found, "tokens_used": event.usage.total_tokens}
