@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from agentflow.bus import topology
 from agentflow.bus.broker import HookedBroker
 from agentflow.bus.errors import BusDown
-from agentflow.bus.headers import headers_for
+from agentflow.bus.headers import headers_for, parse_headers
 from agentflow.bus.live import LiveSubscription, OnStored, listen
 from agentflow.bus.log_reader import LogReader, StoredMessage
 from agentflow.bus.publisher import Expect, Publisher
@@ -53,6 +53,8 @@ class Bus:
             ) from error
         if check:
             await topology.check(nc, self.settings)
+        # Looked up on the instance at each message; a test holds both readers equal.
+        nc._parse_header_lines = parse_headers  # type: ignore[method-assign]  # noqa: SLF001
         self._nc = nc
         self._publisher = Publisher(nc)
         await self._publisher.start()
