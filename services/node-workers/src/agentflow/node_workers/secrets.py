@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from agentflow.contracts.errors import NodeFailed
+from agentflow.contracts.errors import BadInput, NodeFailed
 from agentflow.contracts.ids import DEFAULT_TENANT
 
 LIST_PREFIX: Final = "AGENTFLOW_SECRETS_"
@@ -74,9 +74,17 @@ class Secrets:
     def __init__(
         self, environ: Mapping[str, str], *, well_known_for: tuple[str, ...] = (DEFAULT_TENANT,)
     ) -> None:
-        """`well_known_for`: tenants that may use the well-known names without a list."""
+        """`well_known_for`: tenants that may use the well-known names without a list.
+
+        Raises BadInput for a list that cannot be read.
+        """
         self._environ = environ
         self._well_known_for = well_known_for
+        self._lists = {
+            name.removeprefix(LIST_PREFIX): _read_list(name, text)
+            for name, text in environ.items()
+            if name.startswith(LIST_PREFIX)
+        }
 
     def for_host(self, tenant: str, reference: str, host: str, port: int | None = None) -> str:
         """The secret, to be sent to `host`; raises NodeFailed `secret_not_found`."""
@@ -102,11 +110,10 @@ class Secrets:
         # Two tenants must never share a list: capitals would make `Acme` and `acme` one.
         if tenant != tenant.lower():
             return []
-        listed = self._environ.get(LIST_PREFIX + tenant.upper())
-        if listed is None:
-            names = WELL_KNOWN if tenant in self._well_known_for else ()
-            return [Grant(name) for name in names]
-        return [Grant.parse(entry) for entry in listed.split(",") if entry.strip()]
+        listed = self._lists.get(tenant.upper())
+        if listed is not None:
+            return listed
+        return [Grant(name) for name in WELL_KNOWN] if tenant in self._well_known_for else []
 
     def _not_found(self, tenant: str, name: str, use: str, entry: str) -> NodeFailed:
         return NodeFailed(
@@ -117,6 +124,15 @@ class Secrets:
                 f"{LIST_PREFIX}{tenant.upper()}."
             ),
         )
+
+
+def _read_list(name: str, text: str) -> list[Grant]:
+    try:
+        return [Grant.parse(entry) for entry in text.split(",") if entry.strip()]
+    except ValueError as error:
+        raise BadInput(
+            f"{name} cannot be read: {error}.", hint="Write NAME, NAME@host or NAME@host:port."
+        ) from None
 
 
 def _name(reference: str) -> str:

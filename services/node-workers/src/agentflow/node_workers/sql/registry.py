@@ -50,7 +50,7 @@ class Databases:
         """The database of `source`; raises NodeFailed."""
         config = source.config
         dsn, trusted = self._dsn(tenant, source)
-        scheme = urlsplit(dsn).scheme.partition("+")[0] if dsn else ""
+        scheme = _split(source, dsn).scheme.partition("+")[0] if dsn else ""
         provider = str(config.get("provider") or _SCHEMES.get(scheme) or "").lower()
         provider = _SCHEMES.get(provider, provider)
         if provider == "sqlite" or (not provider and "path" in config):
