@@ -257,9 +257,14 @@ def modules_of(room: str) -> list[str]:
 IMPORT_AND_WATCH = """
 import asyncio, importlib, signal, socket, subprocess, sys, threading
 made = []
+WATCHED = ("socket.bind", "socket.connect", "subprocess.Popen", "_thread.start_new_thread")
 def record(event, args):
-    if event in ("socket.bind", "socket.connect", "subprocess.Popen", "_thread.start_new_thread"):
+    if event in WATCHED and not by_a_library(sys._getframe()):
         made.append(event)
+def by_a_library(frame):  # urllib3 binds a socket at import to see whether there is IPv6
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return frame is not None and "site-packages" in frame.f_code.co_filename
 sys.addaudithook(record)
 handlers = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
 for name in sys.argv[1:]:

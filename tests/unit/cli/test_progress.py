@@ -56,7 +56,8 @@ def test_the_first_ending_of_a_node_counts() -> None:
 
 
 def test_the_first_ending_of_the_execution_counts() -> None:
-    first = ("execution.completed", {"duration_ms": 12.0, "tokens_used": 3, "cost": 0.1})
+    fields: dict[str, object] = {"duration_ms": 12.0, "tokens_used": 3, "cost": 0.1}
+    first = ("execution.completed", fields)
     progress = heard(first, ("execution.failed", {"duration_ms": 99.0}))
     assert (progress.status, progress.duration_ms, progress.tokens) == ("COMPLETED", 12.0, 3)
 

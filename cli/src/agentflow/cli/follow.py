@@ -34,6 +34,8 @@ async def run_on_stack(
         except Refused as refusal:
             raise refusal_of(spec, refusal, output) from None
         progress.execution_id = accepted["job_id"]
+        # Whoever wants to cancel or tail it needs the id now, not at the end.
+        output.say(f"{progress.execution_id} accepted")
         with LiveTree(progress, output) if watch else nullcontext() as tree:
             await _hear(gateway, progress, tree)
         final = await gateway.get(f"/jobs/{progress.execution_id}/result")
