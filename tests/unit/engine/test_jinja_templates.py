@@ -27,8 +27,10 @@ def render(text: str, **more: Any) -> str:
     [
         ("Hello {{ name|upper }}", "Hello INES"),
         (
-            "{% for r in rows %}{{ loop.index }}{{ r.s }}{% if not loop.last %},"
-            "{% endif %}{% endfor %}",
+            (
+                "{% for r in rows %}{{ loop.index }}{{ r.s }}{% if not loop.last %},"
+                "{% endif %}{% endfor %}"
+            ),
             "1b,2a",
         ),
         ("{{ n }} {{ l }} {{ order }}", 'null [3, 1, 2] {"items": ["pen"], "total": 2.5}'),
@@ -44,8 +46,10 @@ def render(text: str, **more: Any) -> str:
         ),
         ("{{ rows|map(attribute='s')|join }} {{ l|map('string')|join('') }}", "ba 312"),
         (
-            "{{ rows|selectattr('ok')|list|length }} "
-            "{{ rows|rejectattr('id', 'eq', 1)|map(attribute='id')|list }}",
+            (
+                "{{ rows|selectattr('ok')|list|length }} "
+                "{{ rows|rejectattr('id', 'eq', 1)|map(attribute='id')|list }}"
+            ),
             "1 [2]",
         ),
         (
@@ -57,38 +61,52 @@ def render(text: str, **more: Any) -> str:
             "[2, 1] [3, 2, 1]",
         ),
         (
-            "{{ rows|groupby('ok')|length }} "
-            "{{ [1, 1, 2]|unique|list }} {{ order|dictsort|first }}",
+            (
+                "{{ rows|groupby('ok')|length }} "
+                "{{ [1, 1, 2]|unique|list }} {{ order|dictsort|first }}"
+            ),
             '2 [1, 2] ["items", ["pen"]]',
         ),
         (
-            "{{ name|replace('I', 'i')|title }} {{ ' x '|trim }} "
-            "{{ 'abc'|truncate(2) }} {{ 'ab'|truncate(5) }}",
+            (
+                "{{ name|replace('I', 'i')|title }} {{ ' x '|trim }} "
+                "{{ 'abc'|truncate(2) }} {{ 'ab'|truncate(5) }}"
+            ),
             "Ines x ab… ab",
         ),
         (
-            "{{ '3'|int + 1 }} {{ 'x'|int }} {{ '1.5'|float }} "
-            "{{ 'x'|float }} {{ 2.345|round(1) }} {{ -1|abs }}",
+            (
+                "{{ '3'|int + 1 }} {{ 'x'|int }} {{ '1.5'|float }} "
+                "{{ 'x'|float }} {{ 2.345|round(1) }} {{ -1|abs }}"
+            ),
             "4 0 1.5 0.0 2.3 1",
         ),
         (
-            "{{ '<a>'|e }} {{ 'a b'|urlencode }} {{ 'a b'|wordcount }} "
-            "{{ 'ab'|reverse }} {{ l|tojson }}",
+            (
+                "{{ '<a>'|e }} {{ 'a b'|urlencode }} {{ 'a b'|wordcount }} "
+                "{{ 'ab'|reverse }} {{ l|tojson }}"
+            ),
             "&lt;a&gt; a%20b 2 ba [3, 1, 2]",
         ),
         (
-            "{{ rows[0]|items|list|length }} "
-            "{{ rows|map(attribute='q', default='-')|list }} {{ rows|sum(attribute='id') }}",
+            (
+                "{{ rows[0]|items|list|length }} "
+                "{{ rows|map(attribute='q', default='-')|list }} {{ rows|sum(attribute='id') }}"
+            ),
             '3 ["-", "-"] 3',
         ),
         (
-            "{{ l[0:2] }} {{ range(2) }} {{ 7 // 2 }} {{ 7 % 4 }} "
-            "{{ 2 ** 3 }} {{ 'a' + 'b' }} {{ [1] + [2] }}",
+            (
+                "{{ l[0:2] }} {{ range(2) }} {{ 7 // 2 }} {{ 7 % 4 }} "
+                "{{ 2 ** 3 }} {{ 'a' + 'b' }} {{ [1] + [2] }}"
+            ),
             "[3, 1] [0, 1] 3 3 8 ab [1, 2]",
         ),
         (
-            "{{ 'A'.lower() }} {{ 'a,b'.split(',') }} "
-            "{{ rows[0].get('id') }} {{ loop_less|default(1) }}",
+            (
+                "{{ 'A'.lower() }} {{ 'a,b'.split(',') }} "
+                "{{ rows[0].get('id') }} {{ loop_less|default(1) }}"
+            ),
             'a ["a", "b"] 1 1',
         ),
         ("{% for x in [1, 2] %}{{ loop.cycle('a', 'b') }}{{ loop.length }}{% endfor %}", "a2b2"),

@@ -59,7 +59,7 @@ class Findings:
         close = get_close_matches(value, known, n=1, cutoff=least) or [
             name for name in known if name.casefold() == value.casefold()
         ]
-        return f"Did you mean {close[0]!r}?" if close else None
+        return f"Did you mean {show(close[0])}?" if close else None
 
     def choices(self, value: object, known: Collection[str]) -> str:
         """The nearest known name, or the list of all of them."""

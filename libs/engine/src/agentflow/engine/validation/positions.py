@@ -104,7 +104,11 @@ def _here(frame: _Frame | None, root: _Wanted) -> _Wanted | None:
 
 def _unquoted(token: str) -> str:
     inner = token[1:-1] if token.endswith('"') and len(token) > 1 else token[1:]
-    return _ESCAPE.sub(_unescaped, inner) if "\\" in inner else inner
+    if "\\" not in inner:
+        return inner
+    # two escaped halves of one character are that character
+    pairs = _ESCAPE.sub(_unescaped, inner).encode("utf-16", "surrogatepass")
+    return pairs.decode("utf-16", "surrogatepass")
 
 
 def _unescaped(match: "re.Match[str]") -> str:

@@ -5,7 +5,7 @@ one issue is told, not one for each way.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -32,6 +32,7 @@ _UNIONS: Final = {
 }
 _JSON_NAMES: Final = {
     "str": "a text",
+    "string": "a text",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -58,36 +59,51 @@ def parse_spec(document: Any, findings: Findings) -> WorkflowSpec | None:
 def tell_all(
     error: ValidationError, document: Any, findings: Findings, base: Path, node_id: object
 ) -> None:
-    """Tell the faults of one part (say, a node's metadata) that stands at `base`."""
+    """Tell the faults of one part (say, a node's metadata) that stands at `base`.
+
+    Of a value that fits no member of a union, the kinds it could be are told in one issue.
+    """
+    told: dict[Path, list[tuple[str, str]]] = {}
     for fault in error.errors(include_url=False, include_context=True):
-        path, missing = _place(fault, document)
-        code, message = _wording(fault, (*base, *path), missing)
+        place = _place(fault, document)
+        told.setdefault(place.path, []).append(_wording(fault, place))
+    for path, wordings in told.items():
+        code, message = wordings[0]
+        for _, other in wordings[1:]:
+            message = f"{message.rstrip('.')}, or: {other}"
         findings.add(code, message, (*base, *path), node_id=node_id)
 
 
 def _tell(fault: ErrorDetails, document: Mapping[str, Any], findings: Findings) -> None:
-    path, missing = _place(fault, document)
+    place = _place(fault, document)
+    path = place.path
     if fault["type"] == "too_short" and _at(document, path):
         return  # pydantic counts only the items that were right; the wrong ones are told
     node_id = None
     if len(path) > 1 and path[0] == "nodes":
         node = _at(document, path[:2])
         node_id = node.get("id") if isinstance(node, Mapping) else None
-    code, message = _wording(fault, path, missing)
-    hint = None
-    if code == "unknown_field":
-        hint = findings.choices(path[-1], _fields(path))
+    code, message = _wording(fault, place)
+    hint = findings.choices(path[-1], _fields(path)) if code == "unknown_field" else None
     findings.add(code, message, path, node_id=node_id, hint=hint)
 
 
-def _place(fault: ErrorDetails, document: Any) -> tuple[Path, bool]:
-    """Where in the document the fault is, and whether something is missing there.
+class _Place(NamedTuple):
+    """Where a fault is: at `path`, something `missing` there, or a `union` that fits in no way."""
+
+    path: Path
+    missing: bool = False
+    union: bool = False
+
+
+def _place(fault: ErrorDetails, document: Any) -> _Place:
+    """Where in the document the fault is.
 
     Pydantic's location also holds the names of union members, which are nowhere in the document.
     """
     path: list[str | int] = []
     here = document
-    for step in fault["loc"]:
+    for number, step in enumerate(fault["loc"], 1):
         inside = _step(here, step)
         if inside is None and _is_lifted(path, here, step):
             path.append("metadata")
@@ -98,12 +114,10 @@ def _place(fault: ErrorDetails, document: Any) -> tuple[Path, bool]:
             break
         path.append(step)
         here = inside[0]
-        if isinstance(step, str) and step in _UNIONS and len(path) in (1, 3, 4):
-            return tuple(path), False
+        if step in _UNIONS and len(path) in (1, 3, 4) and number < len(fault["loc"]):
+            return _Place(tuple(path), union=True)
     missing = fault["type"] == "missing"
-    if missing:
-        path.append(fault["loc"][-1])
-    return tuple(path), missing
+    return _Place((*path, fault["loc"][-1]) if missing else tuple(path), missing)
 
 
 def _step(here: Any, step: str | int) -> tuple[Any] | None:
@@ -141,30 +155,23 @@ def _at(document: Any, path: Path) -> Any:
     return document
 
 
-def _wording(fault: ErrorDetails, path: Path, missing: bool) -> tuple[str, str]:
+def _wording(fault: ErrorDetails, place: _Place) -> tuple[str, str]:
+    """The code and the message of a fault."""
+    path, kind = place.path, fault["type"]
     name = str(path[-1]) if path else "the document"
-    kind = fault["type"]
-    if missing:
+    if place.union:
+        return "wrong_type", _UNIONS[name]
+    if place.missing:
         return "missing_field", f"The key {name!r} is missing."
     if kind == "extra_forbidden":
         return "unknown_field", f"There is no key {show(name)} here."
-    code, message = _code_and_message(fault, path, kind)
     if len(path) > 2 and path[0] == "queues" and path[2] == "bandwidth":
-        return "bad_bandwidth", message
-    return code, message
-
-
-def _code_and_message(fault: ErrorDetails, path: Path, kind: str) -> tuple[str, str]:
-    name = str(path[-1]) if path else "the document"
-    if name in _UNIONS:
-        return "wrong_type", _UNIONS[name]
+        return "bad_bandwidth", f"{show(name)} has to be a number above zero."
     wanted = _JSON_NAMES.get(kind.partition("_")[0])
     if kind.endswith(("_type", "_parsing")) and wanted:
         return "wrong_type", f"{name!r} has to be {wanted}."
     if kind == "string_pattern_mismatch" and name == "id":
         return "invalid_value", "An id is 1 to 100 letters, digits, '_' or '-'."
-    if kind == "value_error":
-        return "invalid_value", f"{name!r} is not acceptable."
     return "invalid_value", f"{name!r}: {fault['msg'].rstrip('.')}."
 
 
