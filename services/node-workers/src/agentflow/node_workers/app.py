@@ -71,8 +71,9 @@ def create_app(
     metrics = Metrics(SERVICE)
     cancels = Cancels(bus)
     worker_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    measures = Measures(metrics, lambda: cancels.count)
     worker = Worker(
-        WorkerParts(bus, ValueStore(bus), runner, cancels, Measures(metrics), settings, worker_id)
+        WorkerParts(bus, ValueStore(bus), runner, cancels, measures, settings, worker_id)
     )
     handlers = Handlers(bus, worker)
     broker.hooks.on_gap(cancels.on_gap)

@@ -80,6 +80,11 @@ class Cancels:
         if self._asking is not None:
             self._asking.cancel()
 
+    @property
+    def count(self) -> int:
+        """How many nodes run now."""
+        return sum(len(nodes) for nodes in self._running.values())
+
     def is_over(self, task: RunNode) -> bool:
         """Whether the task's execution is known to have ended."""
         return (task.tenant, task.execution_id) in self._over

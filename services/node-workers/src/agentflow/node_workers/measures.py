@@ -1,15 +1,18 @@
 """What a worker counts. No ids in labels."""
 
+from collections.abc import Callable
+
 from agentflow.telemetry.metrics import Metrics
 
 
 class Measures:
     """Counters and gauges of one worker process."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, running: Callable[[], float]) -> None:
+        """`running` tells how many nodes run now."""
         self._ended = metrics.counter("node_attempts", "attempts ended", ["type", "outcome"])
         self._seconds = metrics.histogram("node_seconds", "run time of attempts", ["type"])
-        self.running = metrics.gauge("nodes_running", "nodes being run now")
+        metrics.gauge("nodes_running", "nodes being run now").set_function(running)
         self.cut = metrics.counter("nodes_cut", "nodes cut because their execution ended")
         self.dropped = metrics.counter("tasks_dropped", "tasks that came too late to matter")
 

@@ -120,7 +120,6 @@ class Worker:
         late = loop.call_later(
             self._settings.started_after_seconds, self._say_started, attempt, trace
         )
-        self._parts.measures.running.inc()
         try:
             state = task.state
             if _REF in delivery.data:
@@ -145,7 +144,6 @@ class Worker:
             ) from error
         finally:
             late.cancel()
-            self._parts.measures.running.dec()
 
     def _timeout(self, attempt: Attempt) -> tuple[float, bool]:
         """Seconds this attempt may take, and whether it is the deadline that says so."""
