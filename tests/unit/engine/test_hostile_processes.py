@@ -44,7 +44,7 @@ MONSTERS = {
     "signs": "('!' * N + 't', '-' * N + '1', '~' * N, 'not ' * N, '!' * 3899 + 't')",
     "chains": "('a' + '.b' * N, 'a' + '[0]' * N, 't' + '.size()' * N, 'a.' * N, 'a|e' * N)",
     "sums": "('a' + '+a' * N, 't' + '&&t' * N, 't' + '==t' * N, \"s\" + '+s' * 1900, 't||' * N)",
-    "choices": "('t?t:' * N + 't', 't ? ' * N, '(a|' * N, 't if t else ' * N, 't?' * 99 + ':t' * 99)",
+    "choices": "('t?t:' * N + 't', 't ? ' * N, '(a|' * N, 't if t else ' * N, 't?' * 99)",
     "macros": "('a.all(x,' * N + 't' + ')' * N, 'a' + '.map(x,x)' * 400, 'a.all(x,' * 9)",
     "strings": "('\"' * N, \"'\" * N, '\\\\\\\\' * N, 'r\"' * N, \"'''\" * N)",
     "calls": "('size(' * N + 'a' + ')' * N, 'contains(' * N, 'f(' * 900 + ')' * 900, 'int(' * 99)",
