@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
@@ -28,7 +28,8 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         moment = datetime.fromisoformat(at)
         if not isinstance(item_id, str) or "\0" in item_id or moment.tzinfo is None:
             raise ValueError
-    except (ValueError, TypeError, binascii.Error):
+        moment.astimezone(UTC)  # one beside the calendar's ends does not exist in UTC
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise BadCursor(
             f"The cursor {cursor[:40]!r} cannot be read.",
             hint="Give back `next_cursor` unchanged, or leave the cursor out.",
