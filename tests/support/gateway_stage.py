@@ -118,7 +118,7 @@ class PlayedFleet:
         if execution_id in self._done:
             return  # the fence of a real executor: started once
         self._done.add(execution_id)
-        name = (command.workflow or {}).get("name", "hello")
+        name = str((command.workflow or {}).get("name", "hello"))
         who: Json = {"tenant": command.tenant, "execution_id": execution_id}
         if name != "invalid":
             await self.tell(self._started(command, who, name))
@@ -181,6 +181,8 @@ class GatewayStage:
         self.url = server.url
         self.keys: dict[str, str] = {}
         self.fleet: PlayedFleet
+        self.fleet_app: ServiceApp
+        self.storage: StorageSettings
         self.nc: Client
         self.database: Database
         self.client: httpx.AsyncClient
@@ -264,9 +266,13 @@ async def gateway_stage(
     *,
     database_url: str | None = None,
     bus_values: Json | None = None,
+    gateway_nats_url: str | None = None,
     **settings: Any,
 ) -> AsyncIterator[GatewayStage]:
-    """A running gateway; everything on it is stopped at the end."""
+    """A running gateway; everything on it is stopped at the end.
+
+    `gateway_nats_url` leads the gateway alone over another way to the same bus.
+    """
     bus_settings = BusSettings(
         nats_url=nats_url, prefix=f"t{uuid.uuid4().hex[:8]}", **(bus_values or {})
     )
@@ -277,13 +283,15 @@ async def gateway_stage(
     played, fleet = played_app(bus_settings)
     values = {"port": 0, "shutdown_grace_seconds": 2, "start_patience": 1, **settings}
     gateway_settings = GatewaySettings(**values)
-    app = create_app(gateway_settings, bus_settings, storage)
+    way = {"nats_url": gateway_nats_url or nats_url}
+    app = create_app(gateway_settings, bus_settings.model_copy(update=way), storage)
     server = GatewayServer(app, gateway_settings)
     keys = await make_keys(storage)
     await played.start()
     await server.start()
     stage = GatewayStage(server, app.state.gateway, bus_settings)
     stage.keys, stage.fleet, stage.nc = keys, fleet, nc
+    stage.fleet_app, stage.storage = played, storage
     stage.database = open_database(storage)
     headers = {"X-API-Key": keys["developer"]}
     try:

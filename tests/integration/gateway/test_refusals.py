@@ -17,6 +17,9 @@ EXECUTE = "/api/v1/workflows/execute"
 JSON = {"Content-Type": "application/json"}
 PROBLEM = "application/problem+json"
 
+BEFORE_TIME = "WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzIzOjU5IiwieCJd"
+"""A well-formed cursor whose time is before the calendar's first day in UTC."""
+
 BAD_BODIES = {
     "empty": (b"", "malformed_request", "empty"),
     "blank": (b"  \n ", "malformed_request", "empty"),
@@ -225,6 +228,7 @@ async def test_what_is_no_http_gets_a_problem(on: GatewayStage) -> None:
         ("GET", "/executions?text=a%00b", 422, "malformed_request"),
         ("GET", "/executions?metadata=nocolon", 422, "malformed_request"),
         ("GET", "/executions?cursor=rubbish", 400, "bad_cursor"),
+        ("GET", f"/executions?cursor={BEFORE_TIME}", 400, "bad_cursor"),
         ("POST", EXECUTE + "?wait=nan", 422, "malformed_request"),
         ("POST", EXECUTE + "?wait=301", 422, "malformed_request"),
     ],

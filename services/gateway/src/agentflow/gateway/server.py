@@ -7,7 +7,7 @@ within the grace period, and exit 0.
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 import uvicorn
@@ -64,12 +64,17 @@ class GatewayServer(uvicorn.Server):
 
     async def start(self) -> None:
         """Start and wait until it listens; raises what kept it from starting."""
-        self._task = asyncio.create_task(self.serve(), name="gateway")
+        self._task = asyncio.create_task(self._serve_or_not(), name="gateway")
         while not self.started:
             if self._task.done():
                 await self._task
                 raise GatewayDidNotStart
             await asyncio.sleep(0.005)
+
+    async def _serve_or_not(self) -> None:
+        """uvicorn ends the process when it cannot start; that is for our owner to decide."""
+        with suppress(SystemExit):
+            await self.serve()
 
     async def stop(self) -> None:
         """Finish open requests within the grace period, then let go of everything."""
