@@ -108,3 +108,39 @@ async def test_a_failed_migration_leaves_nothing_half_done(empty_url: str) -> No
     with pytest.raises(Exception, match="workflows"):
         await migrate.upgrade(empty_url)
     assert await tables(empty_url) == {"workflows"}
+
+
+async def index_names(url: str) -> set[str]:
+    database = open_database(StorageSettings(database_url=url))
+    async with database.read() as connection:
+        rows = await connection.execute(
+            text("SELECT indexname FROM pg_indexes WHERE tablename = 'executions'")
+        )
+        found = {str(name) for name in rows.scalars()}
+    await database.close()
+    return found
+
+
+@pytest.mark.postgres
+async def test_text_search_gets_its_index_where_the_server_offers_it(postgres_url: str) -> None:
+    await migrate.upgrade(postgres_url)
+    assert "ix_executions_text" in await index_names(postgres_url)
+
+
+@pytest.mark.postgres
+async def test_a_role_that_may_not_make_extensions_still_gets_its_tables(
+    postgres_url: str,
+) -> None:
+    admin = open_database(StorageSettings(database_url=postgres_url))
+    async with admin.write() as connection:
+        await connection.execute(text("CREATE ROLE modest LOGIN"))
+        await connection.execute(text("GRANT CREATE ON SCHEMA public TO modest"))
+    url = postgres_url.replace("postgres@", "modest@")
+    assert await migrate.upgrade(url) == migrate.head()
+    assert "ix_executions_created" in await index_names(url)
+    assert "ix_executions_text" not in await index_names(url)
+    await migrate.downgrade(url, "base")
+    async with admin.write() as connection:
+        await connection.execute(text("DROP OWNED BY modest"))
+        await connection.execute(text("DROP ROLE modest"))
+    await admin.close()
