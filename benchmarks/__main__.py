@@ -9,6 +9,8 @@ import asyncio
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +18,9 @@ from agentflow.cli.embedded.options import StackOptions
 from agentflow.cli.embedded.split import SplitStack
 from benchmarks.cases import CASES, Line, Target
 from benchmarks.machine import describe
+from benchmarks.peer_celery import CeleryPeer
 
+PEER_CASES = ("fan10", "chain10")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,6 +31,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the rounds")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--executors", type=int, default=1)
+    parser.add_argument("--peer", choices=["celery"], help="measured in turns with us")
     options = parser.parse_args()
     unknown = [case for case in options.cases if case not in CASES]
     if unknown:
@@ -57,11 +62,40 @@ async def _run(options: argparse.Namespace) -> int:
                 stack.pids,
                 options.quick,
             )
-            for case in options.cases or CASES:
-                lines[case] = await CASES[case](target)
-                print(_text(case, lines[case]), flush=True)
+            with _peer(options, addresses.redis_url) as peer:
+                for case in options.cases or CASES:
+                    lines[case] = await CASES[case](target)
+                    if peer is not None and case in PEER_CASES:
+                        lines[case] |= await _beside(peer, case, lines[case], target)
+                    print(_text(case, lines[case]), flush=True)
     _keep(machine, lines)
     return 0
+
+
+@contextmanager
+def _peer(options: argparse.Namespace, redis_url: str | None) -> Iterator[CeleryPeer | None]:
+    """The peer that runs beside us while the block runs; None when none was asked for."""
+    if options.peer is None:
+        yield None
+        return
+    if redis_url is None:
+        raise SystemExit("The peer needs Valkey as its broker, and there is none.")
+    peer = CeleryPeer(redis_url, options.workers)
+    with peer.running():
+        yield peer
+
+
+async def _beside(peer: CeleryPeer, case: str, ours: Line, target: Target) -> Line:
+    """The peer's figures for the same case, and how many times as many executions we did."""
+    theirs = await peer.measure(
+        case, alone=target.scaled(50), total=target.scaled(500), concurrent=20
+    )
+    return {
+        "peer": "celery",
+        "peer_alone_p50_ms": round(theirs.alone_p50_ms, 2),
+        "peer_exec_per_s": round(theirs.exec_per_s, 1),
+        "ratio": round(float(ours["exec_per_s"]) / theirs.exec_per_s, 1),
+    }
 
 
 def _text(case: str, line: Line) -> str:

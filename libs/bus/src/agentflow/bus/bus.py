@@ -53,8 +53,8 @@ class Bus:
             ) from error
         if check:
             await topology.check(nc, self.settings)
-        # Looked up on the instance at each message; a test holds both readers equal.
-        nc._parse_header_lines = parse_headers  # type: ignore[method-assign]  # noqa: SLF001
+        # The client looks its reader up on itself at each message; a test holds both equal.
+        setattr(nc, "_parse_header_lines", parse_headers)  # noqa: B010 - a private name of nats-py
         self._nc = nc
         self._publisher = Publisher(nc)
         await self._publisher.start()
