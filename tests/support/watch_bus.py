@@ -1,5 +1,5 @@
 """Watching a running installation from outside, with plain nats-py: what was answered, put
-aside, delivered. Counts come from the server, not from our own code.
+aside, stored, delivered. Counts come from the server, not from our own code.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class BusWatch:
         self.js = self.nc.jetstream()
         self._inbox = self.nc.new_inbox()
         await self.nc.subscribe(f"{self.prefix}.dead.>", cb=self._on_dead)
-        await self.nc.subscribe(f"{self.prefix}.events.>", cb=self._on_event)
+        await self.nc.subscribe(f"{self.prefix}.live.>", cb=self._on_stored)
         await self.nc.subscribe(f"{self._inbox}.*", cb=self._on_reply)
         await self.nc.flush()
         return self
@@ -144,5 +144,8 @@ class BusWatch:
         letter["payload"] = base64.b64decode(letter["payload_base64"])
         self.dead[letter["origin_stream"], letter["origin_sequence"]] = letter
 
-    async def _on_event(self, msg: Msg) -> None:
-        self.events.append((msg.subject, msg.data))
+    async def _on_stored(self, msg: Msg) -> None:
+        """Told by the stream after storing; a publish that was refused is not heard here."""
+        if "Nats-Stream" in (msg.headers or {}):
+            subject = msg.subject.replace(".live.", ".events.", 1)
+            self.events.append((subject, msg.data))
