@@ -1,10 +1,12 @@
 """Cancelling through REST."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.support.gateway_stage import gateway_stage, hello
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize(
@@ -53,14 +55,14 @@ async def test_what_has_ended_otherwise_cannot_be_cancelled(nats_url: str, tmp_p
 
 
 async def test_a_caller_who_waits_hears_of_the_cancel(nats_url: str, tmp_path: Path) -> None:
-    import asyncio
-
     async with gateway_stage(nats_url, tmp_path) as on:
         waiting = asyncio.create_task(on.execute(hello("hang"), wait=30))
-        while not on.fleet.executed:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: on.fleet.executed)
         execution_id = on.fleet.executed[0].execution_id
-        while (await on.client.delete(f"/jobs/{execution_id}")).status_code == 404:
-            await asyncio.sleep(0.01)
+
+        async def cancelled() -> bool:
+            return (await on.client.delete(f"/jobs/{execution_id}")).status_code == 200
+
+        await eventually(cancelled)
         body = (await waiting).json()
         assert (body["status"], body["execution_status"]) == ("error", "CANCELLED")

@@ -180,7 +180,7 @@ async def test_a_client_that_leaves_leaves_no_reader_behind(nats_url: str, tmp_p
 
         async def only_durables_left() -> bool:
             found = await on.nc.jetstream().consumers_info(stream)
-            return all(consumer.config and consumer.config.durable_name for consumer in found)
+            return all(consumer.config.durable_name for consumer in found)
 
         await eventually(only_durables_left)
 

@@ -4,6 +4,7 @@ Made from the message classes alone, so it cannot say anything else than they do
 """
 
 import re
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,7 +26,7 @@ _REPLIES: tuple[type[BaseModel], ...] = (Accepted, ExecutionResult, ValidationRe
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-def asyncapi_document(version: str, prefix: str) -> dict[str, Any]:
+def asyncapi_document(prefix: str) -> dict[str, Any]:
     """Channels, operations and messages, as a client of the bus sees them."""
     messages = (*_ORDERS, *_FACTS, *_INSIDE)
     channels = {message.__name__: _channel(message, prefix) for message in messages}
@@ -40,7 +41,7 @@ def asyncapi_document(version: str, prefix: str) -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": "AgentFlow Core: the bus",
-            "version": version,
+            "version": version("agentflow-gateway"),
             "license": {"name": "Apache-2.0"},
             "description": "Seen from a client: it sends commands and receives events.",
         },

@@ -6,9 +6,11 @@ by openapi.py.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Path
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from agentflow.gateway.problems import PROBLEM_JSON, plain_problem
 from agentflow.gateway.views import CancelView
@@ -60,6 +62,8 @@ EXECUTION_EXAMPLE: dict[str, Any] = {
     ],
     "events": [{"event": "execution.completed", "event_seq": 43, "occurred_at": _WHEN}],
 }
+JobId = Annotated[str, Path(description="the job's id, which is the execution's", examples=[ID])]
+ExecutionPathId = Annotated[str, Path(description="the execution's id", examples=[ID])]
 ACCEPTED: dict[str, Any] = {
     "Location": {"description": "Where its status is", "schema": {"type": "string"}},
     "Idempotent-Replayed": {
@@ -123,6 +127,7 @@ def document(
         "summary": doc.summary,
         "tags": [doc.tag],
         "status_code": doc.status,
+        "response_class": Response,
         "response_model": None,
         "responses": responses,
         "openapi_extra": extra,
@@ -149,7 +154,7 @@ def plain(text: str, example: str, media_type: str = "text/plain") -> dict[str, 
 def schema_name(model: Any) -> str:
     """What OpenAPI calls the model: no brackets."""
     name: str = model.__name__
-    return name.replace("[", "_").replace("]", "")
+    return name.replace("[", "_").replace("]", "_")
 
 
 def _content(model: Any, example: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -82,8 +82,7 @@ async def asyncapi(request: Request) -> Response:
     """The AsyncAPI 3 document of the bus."""
     state = request.app.state
     if not hasattr(state, "asyncapi_json"):
-        document = asyncapi_document(request.app.version, state.gateway.bus.prefix)
-        state.asyncapi_json = orjson.dumps(document)
+        state.asyncapi_json = orjson.dumps(asyncapi_document(state.gateway.bus.prefix))
     return Response(state.asyncapi_json, media_type="application/json")
 
 

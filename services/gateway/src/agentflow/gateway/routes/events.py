@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from agentflow.gateway.answers import checked_id
 from agentflow.gateway.auth import requires
-from agentflow.gateway.documentation import Doc, document, event_stream
+from agentflow.gateway.documentation import Doc, ExecutionPathId, document, event_stream
 from agentflow.gateway.edge import API
 from agentflow.gateway.event_stream import last_event_id
 from agentflow.gateway.parts import gateway_of
@@ -33,7 +33,7 @@ def add_routes(app: FastAPI) -> None:
 async def events(
     request: Request,
     caller: Annotated[Principal, Depends(requires(Permission.READ))],
-    execution_id: str,
+    execution_id: ExecutionPathId,
 ) -> Response:
     """Server-sent events from the first one, then live, until the terminal one. `id` is the
     stream sequence: come back with `Last-Event-ID` and nothing is missed or repeated. 204

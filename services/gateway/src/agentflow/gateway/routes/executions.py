@@ -15,6 +15,7 @@ from agentflow.gateway.documentation import (
     EXECUTION_EXAMPLE,
     PAGE_EXAMPLE,
     Doc,
+    ExecutionPathId,
     body_of,
     document,
 )
@@ -104,8 +105,8 @@ async def listing(
         str | None,
         Query(max_length=200, description="found in name, id, tags, user input or error"),
     ] = None,
-    workflow_id: Annotated[str | None, Query(max_length=128)] = None,
-    workflow_name: Annotated[str | None, Query(max_length=200)] = None,
+    workflow_id: Annotated[str | None, Query(max_length=128, description="of a stored one")] = None,
+    workflow_name: Annotated[str | None, Query(max_length=200, description="exactly so")] = None,
     limit: Annotated[int, Query(ge=1, le=500, description="most items of the page")] = 50,
     cursor: Annotated[
         str | None, Query(max_length=512, description="`next_cursor` of the page before")
@@ -131,7 +132,7 @@ async def listing(
     return model_response(page)
 
 
-async def detail(request: Request, caller: Reader, execution_id: str) -> Response:
+async def detail(request: Request, caller: Reader, execution_id: ExecutionPathId) -> Response:
     """States, figures and every attempt of every node. While history lags behind, the same
     is read from the event log."""
     found = await gateway_of(request).executions.detail(caller.tenant, checked_id(execution_id))
@@ -141,7 +142,7 @@ async def detail(request: Request, caller: Reader, execution_id: str) -> Respons
 async def cancel(
     request: Request,
     caller: Annotated[Principal, Depends(requires(Permission.CANCEL))],
-    execution_id: str,
+    execution_id: ExecutionPathId,
 ) -> Response:
     """Ends the execution: nothing new starts, running provider calls are closed."""
     gateway = gateway_of(request)

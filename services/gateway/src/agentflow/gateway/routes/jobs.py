@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from agentflow.gateway.answers import checked_id, job_view, model_response
 from agentflow.gateway.auth import requires
-from agentflow.gateway.documentation import CANCELLING, Doc, document
+from agentflow.gateway.documentation import CANCELLING, Doc, JobId, document
 from agentflow.gateway.edge import API
 from agentflow.gateway.parts import gateway_of
 from agentflow.gateway.permissions import Permission, Principal
@@ -42,7 +42,7 @@ def add_routes(app: FastAPI) -> None:
     )
 
 
-async def status(request: Request, caller: Reader, job_id: str) -> Response:
+async def status(request: Request, caller: Reader, job_id: JobId) -> Response:
     """Whether it waits, runs or has ended, and why when it failed."""
     found = await gateway_of(request).executions.summary(caller.tenant, checked_id(job_id))
     view = job_view(
@@ -56,7 +56,7 @@ async def status(request: Request, caller: Reader, job_id: str) -> Response:
     return model_response(view)
 
 
-async def result(request: Request, caller: Reader, job_id: str) -> Response:
+async def result(request: Request, caller: Reader, job_id: JobId) -> Response:
     """The final state of a job that has ended; 409 while it has not."""
     outcome = await gateway_of(request).executions.outcome(caller.tenant, checked_id(job_id))
     return model_response(outcome)
@@ -65,7 +65,7 @@ async def result(request: Request, caller: Reader, job_id: str) -> Response:
 async def cancel(
     request: Request,
     caller: Annotated[Principal, Depends(requires(Permission.CANCEL))],
-    job_id: str,
+    job_id: JobId,
 ) -> Response:
     """Ends the execution: nothing new starts, running provider calls are closed."""
     view = await gateway_of(request).canceller.cancel(
