@@ -93,6 +93,20 @@ def test_folding_the_log_from_zero_gives_the_same_state(
 
 
 @LOTS
+@given(workflows(), initial_states(), orders(), orders())
+def test_the_order_in_which_tasks_end_changes_nothing(
+    spec: Json, initial: Json, one: list[int], other: list[int]
+) -> None:
+    first, second = (run_walk(spec, initial, order) for order in (one, other))
+    if depends_on_order(first) or depends_on_order(second):
+        return
+    assert first.finishes[0].status is second.finishes[0].status
+    if first.finishes[0].status is ExecutionStatus.COMPLETED:
+        assert end_state(first) == end_state(second)
+        assert first.shown == second.shown
+
+
+@LOTS
 @given(workflows(), initial_states(), orders(), st.integers(1, 3))
 def test_fewer_slots_give_the_same_state_unless_order_matters(
     spec: Json, initial: Json, order: list[int], slots: int
