@@ -13,7 +13,7 @@ values: a reference in place of an object or list to be merged or appended stand
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from agentflow.contracts.state import (
     ADDING_KEYS,
@@ -264,7 +264,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: Any) -> TypeGuard[JsonObject]:
     return isinstance(value, dict) and not is_value_ref(value)
 
 
