@@ -4,13 +4,18 @@ import io
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Group, RenderableType
 
 from agentflow.cli.live_tree import LiveTree, headline, line_of, tree
 from agentflow.cli.output import Output
 from agentflow.cli.progress import Progress
 from agentflow.contracts.status import NodeStatus
 
-SPEC = {"nodes": [{"id": "ask", "type": "input"}, {"id": "answer", "type": "llm"}]}
+SPEC = {
+    "start_node": "ask",
+    "nodes": [{"id": "answer", "type": "llm"}, {"id": "ask", "type": "input"}],
+    "edges": [{"from": "ask", "to": "answer"}],
+}
 T0, T1, T2 = (f"2026-11-21T10:00:0{second}+00:00" for second in (0, 1, 3))
 
 
@@ -37,8 +42,29 @@ def test_a_completed_node_tells_wait_duration_tokens_and_cost() -> None:
     assert (row.queue_wait_ms, row.duration_ms, row.tokens, row.cost) == (1000, 2000, 15, 0.25)
 
 
-def test_nodes_stand_in_the_order_of_the_spec_before_anything_happened() -> None:
-    assert [row.status for row in heard().rows.values()] == [NodeStatus.PENDING] * 2
+def test_nodes_stand_in_the_order_of_the_plan_before_anything_happened() -> None:
+    rows = heard().rows
+    assert [(row.node_id, row.rank) for row in rows.values()] == [("ask", 0), ("answer", 1)]
+    assert {row.status for row in rows.values()} == {NodeStatus.PENDING}
+
+
+def test_a_broken_spec_gives_no_rows_and_no_error() -> None:
+    progress = Progress()
+    broken: list[object] = [None, [], {"nodes": 1}, {**SPEC, "start_node": "nowhere"}]
+    for document in broken:
+        progress.expect(document)
+    assert progress.rows == {}
+
+
+def test_a_thousand_nodes_show_what_runs_and_count_the_rest() -> None:
+    progress = Progress()
+    for number in range(1000):
+        event = {"node_id": f"n{number}", "occurred_at": T2}
+        progress.hear("node.started" if number == 700 else "node.completed", event)
+    text = printed(tree(progress, most=10), 100)
+    assert "n700" in text
+    assert "… 990 more; in all 999 COMPLETED, 1 RUNNING" in text
+    assert len(text.splitlines()) == 12
 
 
 def test_a_retry_says_why_and_when_again() -> None:
@@ -89,13 +115,16 @@ def test_no_event_of_a_later_release_breaks_the_picture(
     headline(progress)
 
 
-def shown(progress: Progress, width: int) -> str:
+def printed(thing: RenderableType, width: int) -> str:
     stream = io.StringIO()
     output = Output(stderr=stream)
     output.console.width = width
-    output.console.print(headline(progress))
-    output.console.print(tree(progress, narrow=width < 90))
+    output.console.print(thing)
     return stream.getvalue()
+
+
+def shown(progress: Progress, width: int) -> str:
+    return printed(Group(headline(progress), tree(progress, narrow=width < 90)), width)
 
 
 def test_no_line_is_wider_than_the_screen() -> None:

@@ -4,6 +4,7 @@ On a screen it is redrawn in place; into a pipe each change becomes one line, so
 stays readable.
 """
 
+from collections import Counter
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,17 @@ MARKS = {
     NodeStatus.TIMED_OUT: "✘",
     NodeStatus.SKIPPED: "-",
     NodeStatus.CANCELLED: "✘",
+}
+DEEPEST_INDENT = 8
+INTEREST = {
+    NodeStatus.FAILED: 0,
+    NodeStatus.TIMED_OUT: 0,
+    NodeStatus.RUNNING: 1,
+    NodeStatus.QUEUED: 2,
+    NodeStatus.CANCELLED: 3,
+    NodeStatus.PENDING: 4,
+    NodeStatus.COMPLETED: 5,
+    NodeStatus.SKIPPED: 5,
 }
 
 
@@ -72,44 +84,70 @@ class LiveTree:
                 self._output.say(line_of(row))
 
     def _render(self) -> Group:
-        narrow = self._output.console.width < NARROW_COLUMNS
-        return Group(headline(self._progress), tree(self._progress, narrow=narrow))
+        console = self._output.console
+        narrow, most = console.width < NARROW_COLUMNS, max(5, console.height - 5)
+        return Group(headline(self._progress), tree(self._progress, narrow=narrow, most=most))
 
 
 def headline(progress: Progress) -> Text:
-    """`triage  exec_…  COMPLETED  12 ms`."""
+    """`triage  COMPLETED  12 ms  34 tokens $0.0001  exec_…`: what matters most comes first."""
     text = Text(overflow="ellipsis", no_wrap=True)
     text.append(progress.workflow_name or "workflow", style="bold")
-    text.append(f"  {progress.execution_id}  ", style="dim")
-    text.append(progress.status, style=STYLES.get(progress.status, ""))
+    text.append(f"  {progress.status}", style=STYLES.get(progress.status, ""))
     text.append(f"  {milliseconds(progress.duration_ms or _since(progress.started_at))}")
     if progress.tokens:
         text.append(f"  {progress.tokens} tokens {dollars(progress.cost)}")
+    text.append(f"  {progress.execution_id}", style="dim")
     return text
 
 
-def tree(progress: Progress, *, narrow: bool = False) -> Table:
-    """One line per node, in plan order, with a branch drawn before it."""
+def tree(progress: Progress, *, narrow: bool = False, most: int = 1000) -> Table:
+    """One line per node in plan order, indented by its distance from the start.
+
+    More than `most` lines do not fit: what runs or failed is shown before what waits or is done.
+    """
     headers = ["NODE", "STATE", ">TRY", ">WAITED", ">TOOK"]
     if not narrow:
         headers += [">TOKENS", ">COST", "NOTE"]
     table = plain_table(*headers)
-    last = len(progress.rows) - 1
-    for index, row in enumerate(progress.rows.values()):
-        branch = "└─ " if index == last else "├─ "
-        style = STYLES.get(row.status, "")
-        cells: list[str | Text] = [
-            Text(f"{branch}{row.node_id}") + Text(f" {row.node_type}", style="dim"),
-            Text(f"{MARKS[row.status]} {row.status}", style=style),
-            str(row.attempt or ""),
-            milliseconds(row.queue_wait_ms),
-            milliseconds(_took(row)),
-        ]
-        if not narrow:
-            tokens = "" if row.tokens is None else str(row.tokens)
-            cells += [tokens, dollars(row.cost), Text(row.note, style="dim")]
-        table.add_row(*cells)
+    for column in table.columns:
+        column.no_wrap = True
+        column.overflow = "ellipsis"
+    shown = _most_telling(list(progress.rows.values()), most)
+    for row in shown:
+        table.add_row(*_cells(row, narrow=narrow))
+    if len(shown) < len(progress.rows):
+        table.add_row(Text(_rest(progress, len(shown)), style="dim"))
     return table
+
+
+def _cells(row: NodeRow, *, narrow: bool) -> list[str | Text]:
+    name = Text("  " * min(row.rank, DEEPEST_INDENT))
+    name.append(row.node_id).append(f" {row.node_type}", style="dim")
+    cells: list[str | Text] = [
+        name,
+        Text(f"{MARKS[row.status]} {row.status}", style=STYLES.get(row.status, "")),
+        str(row.attempt or ""),
+        milliseconds(row.queue_wait_ms),
+        milliseconds(_took(row)),
+    ]
+    if not narrow:
+        tokens = "" if row.tokens is None else str(row.tokens)
+        cells += [tokens, dollars(row.cost), Text(row.note, style="dim")]
+    return cells
+
+
+def _most_telling(rows: list[NodeRow], most: int) -> list[NodeRow]:
+    if len(rows) <= most:
+        return rows
+    ordered = sorted(range(len(rows)), key=lambda place: (INTEREST[rows[place].status], place))
+    return [rows[place] for place in sorted(ordered[:most])]
+
+
+def _rest(progress: Progress, shown: int) -> str:
+    counts = Counter(str(row.status) for row in progress.rows.values())
+    parts = ", ".join(f"{number} {status}" for status, number in counts.most_common())
+    return f"… {len(progress.rows) - shown} more; in all {parts}"
 
 
 def line_of(row: NodeRow) -> str:

@@ -9,6 +9,10 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from pydantic import ValidationError
+
+from agentflow.contracts.errors import AgentflowError
+from agentflow.contracts.spec import WorkflowSpec
 from agentflow.contracts.status import NodeStatus
 
 ENDED = {
@@ -32,6 +36,7 @@ class NodeRow:
 
     node_id: str
     node_type: str = ""
+    rank: int = 0
     status: NodeStatus = NodeStatus.PENDING
     attempt: int = 0
     queue_wait_ms: float | None = None
@@ -50,7 +55,6 @@ class Progress:
     workflow_name: str = ""
     status: str = "PENDING"
     rows: dict[str, NodeRow] = field(default_factory=dict)
-    parents: dict[str, set[str]] = field(default_factory=dict)
     started_at: datetime | None = None
     duration_ms: float | None = None
     tokens: int = 0
@@ -64,11 +68,16 @@ class Progress:
 
     def expect(self, document: Any) -> None:
         """Lay out the nodes of a spec before anything happened; a broken spec gives no rows."""
-        nodes = document.get("nodes", []) if isinstance(document, dict) else []
-        for node in nodes:
-            if isinstance(node, dict) and isinstance(node.get("id"), str):
-                node_id = node["id"]
-                self.rows[node_id] = NodeRow(node_id, str(node.get("type", "")))
+        from agentflow.engine.plan import compile_plan
+
+        try:
+            view = compile_plan(WorkflowSpec.model_validate(document)).view()
+        except (AgentflowError, ValidationError):
+            return
+        types = {node["id"]: str(node["type"]) for node in document["nodes"]}
+        for rank, stage in enumerate(view.stages):
+            for node_id in stage:
+                self.rows[node_id] = NodeRow(node_id, types.get(node_id, ""), rank)
 
     def hear(self, name: str, event: dict[str, Any]) -> None:
         """Take in one event; `name` is e.g. `node.completed`."""
