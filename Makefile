@@ -5,8 +5,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 SOURCES := libs services cli tests
-# Gates that share nothing run beside each other; their output stays in one piece where make can.
-PARALLEL := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),-O)
+# Gates that share nothing run beside each other, all of them (-k) so that one run tells everything;
+# their output stays in one piece where make can (-O).
+PARALLEL := $(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-O)
 
 .PHONY: help setup demo dev test check format reference lint formatting types imports drift pytest coverage bench
 

@@ -20,6 +20,7 @@ from agentflow.cli.embedded.ports import choose_port, is_free
 from agentflow.cli.embedded.streams import apply_topology
 from agentflow.cli.embedded.valkey_server import start_valkey
 from agentflow.cli.errors import StackTrouble
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.nats
 
@@ -161,8 +162,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(layout: La
     script = "trap '' TERM; echo ready; while true; do sleep 0.05; done"
     child = Child("stubborn", ["sh", "-c", script], layout)
     await child.start()
-    while "ready" not in child.log_tail():
-        await asyncio.sleep(0.01)
+    await eventually(lambda: "ready" in child.log_tail())
     await child.stop(0.2)
     assert child.exit_code == -signal.SIGKILL
 
