@@ -1,6 +1,7 @@
 """db nodes on a real PostgreSQL, and each layer below the gate by itself."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -338,6 +339,34 @@ async def test_a_literal_dsn_is_a_strangers_choice_and_passes_the_egress_table(
         else:
             assert (await failure(made, ask, literal)).error_code == code
         await made.aclose()
+
+
+async def test_a_host_nobody_knows_and_a_server_that_is_silent_may_pass(
+    clean_environ: None,
+) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # accepts nobody
+    port = silent.getsockname()[1]
+    made = make_runner(WorkersSettings(egress_allow=("loopback",)), {})
+    for dsn in ("postgresql://u@no-such-host.invalid/x", f"postgresql://u@127.0.0.1:{port}/x"):
+        literal = source("db", connection_string=dsn, pool_timeout=0.3)
+        error = await failure(made, node("db", query="SELECT 1"), literal)
+        assert (error.error_code, error.retryable) == ("network", True), dsn
+    await made.aclose()
+    silent.close()
+
+
+async def test_a_full_pool_makes_a_node_wait_and_then_fail(pg: NodeRunner, admin: Any) -> None:
+    small = origin(pool_size=1, max_overflow=0, pool_timeout=0.3)
+    await run(pg, node("db", query="SELECT 1 AS a"), small)
+    slow = asyncio.create_task(failure(pg, node("db", query=SLOW, timeout=3), small))
+
+    async def is_running() -> bool:
+        return not await _is_quiet(admin)
+
+    await eventually(is_running)
+    error = await failure(pg, node("db", query="SELECT 1"), small)
+    assert (error.error_code, error.retryable) == ("overloaded", True)
+    assert (await slow).error_code == "timeout"
 
 
 async def test_the_environments_own_password_is_not_used(

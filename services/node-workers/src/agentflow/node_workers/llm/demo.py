@@ -18,6 +18,7 @@ MODEL = "demo (canned)"
 _RETRYABLE = frozenset({"rate_limited", "overloaded", "timeout", "network"})
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _FIRST_WORDS = 12
+_REMEMBERED = 10_000
 
 
 class DemoProvider:
@@ -74,6 +75,8 @@ class DemoProvider:
         if failed >= self._fail_times:
             self._failures.pop(effect_key, None)
             return
+        if len(self._failures) > _REMEMBERED:
+            self._failures.clear()
         self._failures[effect_key] = failed + 1
         raise NodeFailed(
             self._fail_with,

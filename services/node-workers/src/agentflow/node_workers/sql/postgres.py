@@ -55,12 +55,7 @@ class PostgresDatabase:
         try:
             connection = await self._acquire()
         except TimeoutError:
-            raise NodeFailed(
-                "overloaded",
-                f"No connection to PostgreSQL was free within {self._wait:g} seconds.",
-                retryable=True,
-                hint="Raise pool_size or pool_timeout of the source.",
-            ) from None
+            raise self._no_connection() from None
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _cannot_connect(error) from None
         try:
@@ -90,6 +85,17 @@ class PostgresDatabase:
                     },
                 )
         return await self._pool.acquire(timeout=self._wait)
+
+    def _no_connection(self) -> NodeFailed:
+        """Too many want one, or the server does not answer: the pool knows which."""
+        if self._pool is not None and self._pool.get_size() < self._most:
+            return NodeFailed("network", "PostgreSQL does not answer.", retryable=True)
+        return NodeFailed(
+            "overloaded",
+            f"No connection to PostgreSQL was free within {self._wait:g} seconds.",
+            retryable=True,
+            hint="Raise pool_size or pool_timeout of the source.",
+        )
 
     async def _release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
         if self._pool is not None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
+import httpcore2
+
 from agentflow.contracts.errors import NodeFailed
 from agentflow.contracts.spec import Source
 from agentflow.node_workers.egress.network import resolve
@@ -136,7 +138,12 @@ class Databases:
         )
 
     async def _checked_host(self, host: str, port: int) -> str:
-        addresses = await resolve(host, port, _RESOLVE_SECONDS)
+        try:
+            addresses = await resolve(host, port, _RESOLVE_SECONDS)
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
+            raise NodeFailed(
+                "network", f"The host {host!r} cannot be resolved.", retryable=True
+            ) from None
         self._policy.check(host, addresses)
         return addresses[0]
 
