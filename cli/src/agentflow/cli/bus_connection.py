@@ -1,5 +1,6 @@
 """A plain connection to the bus for operators' commands."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -33,12 +34,13 @@ async def on_bus(
     """Connect, do the work, disconnect; raises Unreachable when nobody answers."""
     settings = bus_settings(url)
     try:
-        connection = await nats.connect(
-            settings.servers,
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            allow_reconnect=False,
-            error_cb=_ignore,  # told by the exception; the default prints a traceback
-        )
+        # The client tries a first connection again for two minutes, whatever it is told.
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            connection = await nats.connect(
+                settings.servers,
+                allow_reconnect=False,
+                error_cb=_ignore,  # told by the exception; the default prints a traceback
+            )
     except (OSError, NatsError) as error:
         raise Unreachable(
             f"No NATS server answers at {settings.nats_url} ({type(error).__name__}).",

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentflow.cli.options import AsJson, JsonAnyway
+
 if TYPE_CHECKING:
     from agentflow.bus.topology import Finding
 
-AS_JSON = typer.Option("--json", help="print JSON instead of a table")
 NATS_URL = typer.Option("--nats-url", help="instead of AGENTFLOW_NATS_URL or the running stack's")
 
 
@@ -26,7 +27,7 @@ def build() -> typer.Typer:
 
 def apply(
     nats_url: Annotated[str | None, NATS_URL] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create missing streams and consumers, adjust differing ones."""
     from agentflow.bus import topology
@@ -37,7 +38,7 @@ def apply(
 
 def status(
     nats_url: Annotated[str | None, NATS_URL] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare what is on the server with what should be; exit 1 if they differ."""
     from agentflow.bus import topology
@@ -51,7 +52,7 @@ def status(
 def dlq_list(
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
     nats_url: Annotated[str | None, NATS_URL] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List dead letters, oldest first."""
     from agentflow.cli import dead_letters
@@ -68,6 +69,7 @@ def dlq_list(
 def dlq_replay(
     sequence: Annotated[int, typer.Argument(min=1, help="as `dlq list` shows it")],
     nats_url: Annotated[str | None, NATS_URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Publish one dead letter again where it came from, and remove it."""
     from agentflow.cli import dead_letters

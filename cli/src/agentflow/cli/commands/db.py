@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from agentflow.cli.options import JsonAnyway
+
 URL = typer.Option("--database-url", help="instead of AGENTFLOW_DATABASE_URL or the stack's")
 
 
@@ -20,6 +22,7 @@ def build() -> typer.Typer:
 def upgrade(
     revision: Annotated[str, typer.Argument()] = "head",
     database_url: Annotated[str | None, URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Bring the schema up to this release, or to a revision."""
     from agentflow.storage import migrate
@@ -30,6 +33,7 @@ def upgrade(
 def downgrade(
     revision: Annotated[str, typer.Argument(help="a revision, -1, or base for no tables")],
     database_url: Annotated[str | None, URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Bring the schema down to a revision. Tables that go take their rows with them."""
     from agentflow.storage import migrate
@@ -37,7 +41,7 @@ def downgrade(
     _move(database_url, lambda url: migrate.downgrade(url, revision))
 
 
-def status(database_url: Annotated[str | None, URL] = None) -> None:
+def status(database_url: Annotated[str | None, URL] = None, _json: JsonAnyway = True) -> None:
     """Check that the schema is what this release needs; exit 1 with what to do otherwise."""
     from agentflow.storage import migrate
 

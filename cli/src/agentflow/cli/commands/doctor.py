@@ -1,12 +1,12 @@
 """`agentflow doctor`: is everything here that AgentFlow needs, and does it answer?"""
 
-from typing import Annotated
-
 import typer
+
+from agentflow.cli.options import AsJson
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check this machine and the running stack; exit 1 if something is wrong.
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-AS_JSON = typer.Option("--json", help="print JSON instead of a table")
+from agentflow.cli.options import AsJson, JsonAnyway
 
 
 def build() -> typer.Typer:
@@ -21,7 +21,7 @@ def ls(
     status: Annotated[str | None, typer.Option(help="e.g. RUNNING or FAILED")] = None,
     tag: Annotated[str | None, typer.Option()] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 20,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List executions, newest first."""
     from agentflow.cli.output import Output
@@ -35,7 +35,7 @@ def ls(
         output.table(executions_table(page.get("items", [])))
 
 
-def show(execution_id: str) -> None:
+def show(execution_id: str, _json: JsonAnyway = True) -> None:
     """Print one execution with every node and every attempt, as JSON."""
     from agentflow.cli.output import Output
 
@@ -44,7 +44,7 @@ def show(execution_id: str) -> None:
 
 def tail(
     execution_id: str,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Follow the events of one execution from the first to the last."""
     from agentflow.cli.asyncs import run_async
@@ -54,7 +54,7 @@ def tail(
     run_async(tail_events(execution_id, Output(), as_json=as_json))
 
 
-def cancel(execution_id: str) -> None:
+def cancel(execution_id: str, _json: JsonAnyway = True) -> None:
     """Cancel an execution and print its state."""
     from agentflow.cli.output import Output
 

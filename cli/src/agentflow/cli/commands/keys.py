@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentflow.cli.options import AsJson, JsonAnyway
+
 if TYPE_CHECKING:
     from agentflow.storage.api_keys import ApiKeys, NewKey
 
@@ -30,6 +32,7 @@ def create(
     days: Annotated[int | None, typer.Option(min=1, help="valid for so long")] = None,
     tenant: Annotated[str, TENANT] = "default",
     database_url: Annotated[str | None, URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Make a key and print it: it cannot be shown again."""
     from datetime import UTC, datetime, timedelta
@@ -49,7 +52,7 @@ def create(
 def ls(
     tenant: Annotated[str, TENANT] = "default",
     database_url: Annotated[str | None, URL] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List keys, newest first; never their secrets."""
     from agentflow.cli.output import Output
@@ -71,6 +74,7 @@ def revoke(
     key_id: str,
     tenant: Annotated[str, TENANT] = "default",
     database_url: Annotated[str | None, URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Refuse a key from now on. Gateways may believe it for a few seconds more."""
     from datetime import UTC, datetime
@@ -85,6 +89,7 @@ def rotate(
     grace_hours: Annotated[float, typer.Option(min=0, help="the old one stays good")] = 24.0,
     tenant: Annotated[str, TENANT] = "default",
     database_url: Annotated[str | None, URL] = None,
+    _json: JsonAnyway = True,
 ) -> None:
     """Make a key like an old one, which stays good for a while."""
     from datetime import UTC, datetime, timedelta

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from agentflow.cli.options import AsJson
+
 SPEC = typer.Argument(help="a workflow spec; - reads stdin")
-AS_JSON = typer.Option("--json", help="print JSON instead of text")
 INVALID = 2
 
 
@@ -21,7 +22,7 @@ class GraphFormat(StrEnum):
 def validate(
     spec: Annotated[str, SPEC],
     node: Annotated[str | None, typer.Option(help="check this node alone")] = None,
-    as_json: Annotated[bool, AS_JSON] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a spec: every error and warning at once, with line, caret, code and hint."""
     from agentflow.cli.inputs import read_unparsed
@@ -38,7 +39,7 @@ def validate(
         raise typer.Exit(INVALID)
 
 
-def plan(spec: Annotated[str, SPEC], as_json: Annotated[bool, AS_JSON] = False) -> None:
+def plan(spec: Annotated[str, SPEC], as_json: AsJson = False) -> None:
     """Print the plan: stages, critical path, parallel edges."""
     from agentflow.cli.inputs import read_spec
     from agentflow.cli.output import Output
