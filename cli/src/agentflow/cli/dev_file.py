@@ -1,7 +1,7 @@
 """`.agentflow/dev.json`: how other commands find the running stack.
 
 AGENTFLOW_URL and AGENTFLOW_API_KEY win over the file. The file is removed when the stack
-stops; one that a killed stack left behind is recognised by its process being gone.
+stops; one that a killed stack left behind is recognised by its lock being free.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from agentflow.cli.embedded.layout import HOME, Layout
+from agentflow.cli.embedded.lock import is_held
 from agentflow.cli.embedded.private_files import write_private
 from agentflow.cli.errors import Unreachable
 
@@ -50,7 +51,7 @@ def find_dev_file(start: Path | None = None) -> DevFile | None:
     """The dev.json of the nearest running stack: here or in a directory above."""
     directory = (start or Path.cwd()).resolve()
     for candidate in (directory, *directory.parents):
-        dev = _read(Layout(candidate / HOME).dev_file)
+        dev = _read(Layout(candidate / HOME))
         if dev is not None:
             return dev
     return None
@@ -68,12 +69,11 @@ def find_target(start: Path | None = None) -> Target:
     return Target(url.rstrip("/"), key)
 
 
-def _read(path: Path) -> DevFile | None:
-    import psutil
-
+def _read(layout: Layout) -> DevFile | None:
+    if not is_held(layout.lock):
+        return None
     try:
-        data: Any = json.loads(path.read_text())
-        dev = DevFile.model_validate(data)
+        data: Any = json.loads(layout.dev_file.read_text())
+        return DevFile.model_validate(data)
     except (OSError, ValueError):
         return None
-    return dev if psutil.pid_exists(dev.pid) else None

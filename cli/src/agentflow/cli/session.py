@@ -9,15 +9,17 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+from agentflow.cli.demo.manifest import find_examples
 from agentflow.cli.dev_file import DevFile
 from agentflow.cli.embedded.child import Child
 from agentflow.cli.embedded.options import StackOptions
 from agentflow.cli.embedded.stack import Stack, describe, make_stack
+from agentflow.cli.errors import InvalidInput
 from agentflow.cli.output import Output
 from agentflow.telemetry.logging import configure_logging
 
-TRY = 'agentflow run examples/simple_llm.json --input user_input="Hello" --watch'
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -128,3 +130,12 @@ def _announce(stack: Stack, dev: DevFile, output: Output) -> None:
         '  agentflow run examples/simple_llm/workflow.json --input user_input="Hello" --watch'
     )
     output.say("Ctrl-C stops it.")
+
+
+def _example() -> str:
+    """A workflow that is there, named as this directory sees it."""
+    try:
+        path = find_examples() / "simple_llm" / "workflow.json"
+    except InvalidInput:
+        return "workflow.json"
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
