@@ -5,13 +5,20 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from nats.js.errors import APIError
 
 from agentflow.bus.bus import utc_now
 from agentflow.contracts.events import CancelRequested, NodeCompleted, NodeFailed
-from agentflow.contracts.ids import ExecutionId, TenantId
+from agentflow.contracts.ids import ExecutionId, NodeId, TenantId
+from agentflow.contracts.result import NodeResult
+from agentflow.contracts.spec import WorkflowSpec
+from agentflow.contracts.tasks import RunNode
+from agentflow.node_workers.call import NodeCall
+from agentflow.node_workers.runner import NodeRunner
 from tests.integration.node_workers.test_worker import KEY, events_of, llm_workflow, worker
 from tests.support.providers.openai_server import OpenAIServer, failing, hanging, saying
 from tests.support.servers import NatsServer
@@ -177,3 +184,71 @@ async def test_no_key_is_on_the_bus_or_in_a_log(
     out, err = capfd.readouterr()
     assert KEY not in out + err
     assert any(KEY in repr(request.headers) for request in model.requests)  # it did travel
+
+
+def task_for(scene: Stage, execution_id: str) -> RunNode:
+    """A task of no executor's, for a demo model."""
+    spec = WorkflowSpec.model_validate(llm_workflow())
+    return RunNode(
+        tenant=TenantId(TENANT),
+        execution_id=ExecutionId(execution_id),
+        node_id=NodeId("ask"),
+        pool="llm",
+        node=spec.nodes[0],
+        source=spec.sources[0],
+        state={"user_input": "hi"},
+        deadline=utc_now() + timedelta(minutes=5),
+        dispatched_at=utc_now(),
+        effect_key=f"{execution_id}.ask",
+    )
+
+
+async def fill(scene: Stage, payload: bytes) -> None:
+    """Publish events until the stream refuses one."""
+    for _ in range(10_000):
+        subject = f"{scene.settings.prefix}.events.{TENANT}.other.node.started"
+        await scene.publish(subject, payload)
+
+
+async def test_a_result_waits_for_room_in_a_full_log(nats_url: str, clean_environ: None) -> None:
+    async with stage(nats_url, events_max_mib=1) as scene:
+        await worker(scene)
+        prefix = scene.settings.prefix
+        for size in (50_000, 100):
+            with pytest.raises(APIError):
+                await fill(scene, b"x" * size)
+        task = task_for(scene, "exec_full")
+        await scene.publish(task.subject(prefix), task.encode())
+        await asyncio.sleep(1)
+        assert (await scene.js.stream_info(f"{prefix}_TASKS")).state.messages == 1
+        await scene.js.purge_stream(f"{prefix}_EVENTS")
+
+        async def is_told() -> Any:
+            return [e for e in await scene.log("exec_full") if isinstance(e, NodeCompleted)]
+
+        (completed,) = await eventually(is_told, timeout=20)
+        assert completed.attempt == 1
+        await scene.idle()
+
+
+class Chatty:
+    """A node type with very many writes."""
+
+    async def run(self, call: NodeCall) -> NodeResult:  # noqa: ARG002 - the protocol's name
+        return NodeResult(output="ok", writes={f"k{n}": "x" * 10_000 for n in range(2_000)})
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
+
+
+async def test_an_event_over_the_servers_limit_fails_its_node_alone(
+    nats_url: str, clean_environ: None
+) -> None:
+    async with stage(nats_url) as scene:
+        await worker(scene, runner=NodeRunner({"llm": Chatty()}))
+        task = task_for(scene, "exec_chatty")
+        await scene.publish(task.subject(scene.settings.prefix), task.encode())
+        await scene.idle()
+        (failed,) = [e for e in await scene.log("exec_chatty") if isinstance(e, NodeFailed)]
+        assert failed.error.code == "payload_too_large"
+        assert scene.apps[0].bus.connected
