@@ -126,9 +126,7 @@ def _announce(stack: Stack, dev: DevFile, output: Output) -> None:
     for name, value in rows.items():
         output.say(f"  {name:<10} {value}")
     output.say("Try, in another terminal here:", style="bold")
-    output.say(
-        '  agentflow run examples/simple_llm/workflow.json --input user_input="Hello" --watch'
-    )
+    output.say(f'  agentflow run {_example()} --input user_input="Hello" --watch')
     output.say("Ctrl-C stops it.")
 
 
