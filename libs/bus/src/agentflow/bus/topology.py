@@ -37,6 +37,8 @@ from agentflow.contracts.message import StreamName
 
 OLDEST_SERVER = (2, 12)
 IDEMPOTENCY_SECONDS = 24 * 3600
+PROJECTOR_ACK_WAIT = 10.0
+"""Seconds until a batch of a killed projector comes again; a living one renews its lease."""
 _STREAM_FIELDS = (
     "subjects",
     "retention",
@@ -112,9 +114,9 @@ def durables(settings: BusSettings) -> list[Durable]:
         ),
         _durable("COMMANDS", names.VALIDATOR, [ValidateWorkflow.pattern(root)], lease),
         _durable("COMMANDS", names.CANCELLER, [CancelExecution.pattern(root)], lease),
-        _durable("EVENTS", names.HISTORY, [f"{root}.events.>"], 30, 10_000),
-        _durable("EVENTS", names.AUDIT, ends, 30),
-        _durable("AUDIT", names.AUDIT_RECORDS, [f"{root}.audit.>"], 30),
+        _durable("EVENTS", names.HISTORY, [f"{root}.events.>"], PROJECTOR_ACK_WAIT, 10_000),
+        _durable("EVENTS", names.AUDIT, ends, PROJECTOR_ACK_WAIT),
+        _durable("AUDIT", names.AUDIT_RECORDS, [f"{root}.audit.>"], PROJECTOR_ACK_WAIT),
     ]
     for pool in settings.pools:
         subject = f"{root}.tasks.{pool}.>"

@@ -13,7 +13,7 @@ class AuditSettings(BaseSettings):
     max_wait: float = Field(
         default=0.25, ge=0, le=5, description="how long a batch waits to be filled"
     )
-    ack_wait: float = Field(default=30.0, ge=1, description="lease on a batch; renewed")
+    ack_wait: float = Field(default=10.0, ge=1, description="lease on a batch; renewed")
     write_timeout: float = Field(
         default=15.0, gt=0, description="a transaction that takes longer is given up and repeated"
     )
