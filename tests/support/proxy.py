@@ -44,6 +44,7 @@ class Proxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # closing sockets takes the loop one more turn
 
     def stall(self) -> None:
         """Nothing flows any more; connections stay open and bytes wait."""

@@ -90,6 +90,7 @@ class HttpServer:
         """Clients that hung up while their answer was being made."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def port(self) -> int:
@@ -121,11 +122,15 @@ class HttpServer:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()  # what a client never read would keep its socket open
+        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._writers.add(writer)
         self.connections += 1
         try:
             while (request := await _read(reader)) is not None:
@@ -142,7 +147,7 @@ class HttpServer:
     async def _handle(self, request: Request, connection: Connection) -> bool:
         """Run the handler, watching the client; False ends the connection."""
         watching = asyncio.create_task(self._watch(connection))
-        handling = asyncio.create_task(_quietly(self.handle(request, connection)))
+        handling = asyncio.create_task(self._answer(request, connection))
         self._tasks.add(handling)
         try:
             await asyncio.wait({watching, handling}, return_when=asyncio.FIRST_COMPLETED)
@@ -164,13 +169,19 @@ class HttpServer:
             if connection.reader._buffer:  # type: ignore[attr-defined]  # asyncio has no peek
                 return
             await asyncio.sleep(0.01)
-        self.disconnects += 1
-        connection.hung_up.set()
+        self._hung_up(connection)
 
+    async def _answer(self, request: Request, connection: Connection) -> None:
+        """A handler that is writing may find out before the watch does."""
+        try:
+            await self.handle(request, connection)
+        except ConnectionError:
+            self._hung_up(connection)
 
-async def _quietly(handling: Awaitable[None]) -> None:
-    with contextlib.suppress(ConnectionError):
-        await handling
+    def _hung_up(self, connection: Connection) -> None:
+        if not connection.hung_up.is_set():
+            self.disconnects += 1
+            connection.hung_up.set()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

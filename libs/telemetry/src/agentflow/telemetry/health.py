@@ -125,6 +125,7 @@ class HealthServer:
         if self._open:
             await asyncio.wait(list(self._open), timeout=1)
         await server.wait_closed()
+        await asyncio.sleep(0)  # closing sockets takes the loop one more turn
 
     async def _on_connection(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
