@@ -245,6 +245,11 @@ async def test_every_wrong_request_is_a_problem(
         assert answer.headers["allow"]
 
 
+async def test_a_405_names_every_method_of_the_path(on: GatewayStage) -> None:
+    answer = await on.client.put("/jobs/exec_1")
+    assert answer.headers["allow"] == "DELETE, GET"
+
+
 async def test_an_insane_request_id_is_replaced(on: GatewayStage) -> None:
     for given in ("x" * 200, "a b", "<script>", ""):
         answer = await on.client.get("/health", headers={"X-Request-ID": given})

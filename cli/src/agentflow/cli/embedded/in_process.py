@@ -52,8 +52,12 @@ class EmbeddedStack:
         for _, service in services.instances(self.options.executors, self.options.workers):
             app = self._build(service)
             if service == "gateway":
+                quiet = app.state.gateway.quiet
                 app = WebServer(app, self.addresses.gateway_port)
             self._exit.push_async_callback(app.stop)
+            if service == "gateway":
+                # Before its stop: open event streams and waits end, so nothing waits for them.
+                self._exit.callback(quiet)
             # Everything a service says, also from tasks it starts, carries its name.
             context = copy_context()
             context.run(bind_contextvars, service=service)

@@ -67,6 +67,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gateway: Gateway = app.state.gateway
     telemetry = TelemetrySettings.from_env(os.environ)
     tracing = configure_tracing(SERVICE, telemetry.otlp_endpoint, telemetry.sampling_ratio)
+    app.state.tracing = tracing
     try:
         await gateway.open()
         yield

@@ -4,6 +4,8 @@ What has ended stays as it ended: cancelling a cancelled execution succeeds agai
 one that ended otherwise is a conflict.
 """
 
+from collections.abc import Mapping
+
 from agentflow.bus.bus import Bus
 from agentflow.contracts.commands import CancelExecution
 from agentflow.contracts.ids import ExecutionId
@@ -16,7 +18,6 @@ from agentflow.gateway.live_feed import LiveFeed
 from agentflow.gateway.permissions import Principal
 from agentflow.gateway.settings import GatewaySettings
 from agentflow.gateway.views import CancelView
-from agentflow.telemetry.tracing import inject
 
 
 class Canceller:
@@ -31,7 +32,13 @@ class Canceller:
         self._settings = settings
 
     async def cancel(
-        self, principal: Principal, execution_id: str, reason: str | None, request_id: str | None
+        self,
+        principal: Principal,
+        execution_id: str,
+        *,
+        reason: str | None,
+        request_id: str | None,
+        trace: Mapping[str, str],
     ) -> CancelView:
         """Ask for the end, wait a moment for it; raises NotFound, Conflict, DependencyDown."""
         require_connection(self._bus)
@@ -51,7 +58,7 @@ class Canceller:
             await self._bus.publish(
                 command,
                 timeout=self._settings.bus_timeout_seconds,
-                headers=inject() or None,
+                headers=dict(trace) or None,
             )
             seconds = self._settings.cancel_wait_seconds
             end = await self._feed.end_of(waiter, execution_id, seconds)

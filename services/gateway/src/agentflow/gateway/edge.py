@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agentflow.gateway.drain import Body
 from agentflow.gateway.measures import Measures
 from agentflow.gateway.problems import internal_problem, problem_response
+from agentflow.gateway.traces import request_span
 
 API = "/api/v1"
 REQUEST_ID = b"x-request-id"
@@ -46,7 +47,8 @@ class Edge:
         started = time.perf_counter()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, body, answer)
+            with request_span(scope):
+                await self._app(scope, body, answer)
         except Exception:
             self._log.exception("gateway.unhandled", path=scope["path"])
             if answer.status:

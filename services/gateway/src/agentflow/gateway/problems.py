@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from agentflow.contracts.errors import AgentflowError, OutcomeUnknown
 from agentflow.contracts.problem import Issue, Problem
@@ -118,9 +119,21 @@ async def _on_http(request: Request, error: Exception) -> Response:
         detail = f"Nothing is served at {path}; /docs lists what is."
     elif error.status_code == 405:
         detail = f"{request.method[:20]} is not possible at {path}."
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))
     return problem_response(
-        plain_problem(error.status_code, detail), request_id_of(request), error.headers
+        plain_problem(error.status_code, detail), request_id_of(request), headers
     )
+
+
+def _allowed(request: Request) -> set[str]:
+    """Every method of the path: Starlette names those of its first route only."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ is ours, and so is the message id made of it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,6 @@ from agentflow.gateway.permissions import Principal
 from agentflow.gateway.requests import ExecuteRequest
 from agentflow.gateway.settings import GatewaySettings
 from agentflow.gateway.validation import Validation, refusal
-from agentflow.telemetry.tracing import inject
 
 _UNWATCHED = 0.5
 """Seconds of a wait that are cheaper than watching the client."""
@@ -57,6 +56,8 @@ class Asked:
     text: bytes
     request_id: str | None
     idempotency_key: str | None
+    trace: Mapping[str, str]
+    """Trace context the command carries on."""
     client_left: Callable[[], Awaitable[None]]
     """Returns when the client has closed its connection."""
 
@@ -216,7 +217,7 @@ class Submitter:
                 command,
                 msg_id=f"execute-{execution_id}",
                 timeout=self._settings.bus_timeout_seconds,
-                headers=inject() or None,
+                headers=dict(asked.trace) or None,
             )
         except OutcomeUnknown as error:
             raise CommandUnanswered(execution_id) from error

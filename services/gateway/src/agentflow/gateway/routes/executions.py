@@ -26,6 +26,7 @@ from agentflow.gateway.permissions import Permission, Principal
 from agentflow.gateway.problems import request_id_of
 from agentflow.gateway.requests import CancelRequest, parse_request
 from agentflow.gateway.routes.cancels import cancelled
+from agentflow.gateway.traces import trace_headers
 from agentflow.gateway.views import CancelView
 from agentflow.storage.executions import ExecutionFilter
 from agentflow.storage.views import ExecutionDetail, ExecutionSummary, Page
@@ -151,7 +152,11 @@ async def cancel(
         body, _ = await gateway.body.json(request)
         reason = parse_request(CancelRequest, body).reason
     view = await gateway.canceller.cancel(
-        caller, checked_id(execution_id), reason, request_id_of(request)
+        caller,
+        checked_id(execution_id),
+        reason=reason,
+        request_id=request_id_of(request),
+        trace=trace_headers(request),
     )
     return cancelled(view)
 

@@ -14,6 +14,7 @@ from agentflow.gateway.parts import gateway_of
 from agentflow.gateway.permissions import Permission, Principal
 from agentflow.gateway.problems import request_id_of
 from agentflow.gateway.routes.cancels import cancelled
+from agentflow.gateway.traces import trace_headers
 from agentflow.gateway.views import CancelView, ExecutionOutcome, JobView
 
 Reader = Annotated[Principal, Depends(requires(Permission.READ))]
@@ -69,6 +70,10 @@ async def cancel(
 ) -> Response:
     """Ends the execution: nothing new starts, running provider calls are closed."""
     view = await gateway_of(request).canceller.cancel(
-        caller, checked_id(job_id), None, request_id_of(request)
+        caller,
+        checked_id(job_id),
+        reason=None,
+        request_id=request_id_of(request),
+        trace=trace_headers(request),
     )
     return cancelled(view)

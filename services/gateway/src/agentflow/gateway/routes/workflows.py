@@ -20,6 +20,7 @@ from agentflow.gateway.permissions import Permission, Principal
 from agentflow.gateway.problems import problem_of, problem_response, request_id_of
 from agentflow.gateway.requests import ExecuteRequest, ValidateRequest, parse_execute
 from agentflow.gateway.submit import Asked, Submitted
+from agentflow.gateway.traces import trace_headers
 from agentflow.gateway.validation import check_workflow
 from agentflow.gateway.views import ExecutionOutcome, JobView, ValidationView
 
@@ -134,6 +135,7 @@ async def _asked(gateway: Gateway, request: Request, caller: Principal) -> Asked
         text=text,
         request_id=request_id_of(request),
         idempotency_key=request.headers.get("idempotency-key"),
+        trace=trace_headers(request),
         client_left=partial(_client_left, request),
     )
 
