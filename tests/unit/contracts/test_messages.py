@@ -18,6 +18,7 @@ from agentflow.contracts.events import (
     NodeCompleted,
     NodeRetrying,
     decode_event,
+    event_of,
     event_type,
 )
 from agentflow.contracts.ids import is_token
@@ -247,3 +248,33 @@ def test_audit_and_dead_letter_subjects() -> None:
         }
     )
     assert letter.subject() == "agentflow.dead.t.COMMANDS"
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_every_fold_sees_an_event_on_its_own_subject(data: st.DataObject) -> None:
+    event = data.draw(st.sampled_from(EVENT_TYPES).flatmap(messages))
+    assert event_of(event.subject(), event.encode()) == event
+
+
+@pytest.mark.parametrize(
+    ("subject", "data"),
+    [
+        ("agentflow.events.t.e.node.completed", b""),
+        ("agentflow.events.t.e.node.completed", b"\xff"),
+        ("agentflow.events.t.e.node.completed", b"null"),
+        ("agentflow.events.t.e.node.completed", b"[" * 100_000),
+        ("agentflow.events.t.other.node.completed", completed().encode()),
+        ("agentflow.events.other.e.node.completed", completed().encode()),
+        ("agentflow.events.t.e.node.exploded", completed().encode()),
+        ("node.completed", completed().encode()),
+        ("", completed().encode()),
+    ],
+)
+def test_no_fold_sees_what_cannot_be_read_or_belongs_elsewhere(subject: str, data: bytes) -> None:
+    assert event_of(subject, data) is None
+
+
+def test_a_time_without_a_zone_is_no_time() -> None:
+    body = json.loads(completed().encode()) | {"occurred_at": "2026-11-21T12:00:00"}
+    assert event_of(completed().subject(), json.dumps(body).encode()) is None

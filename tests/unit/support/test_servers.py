@@ -1,11 +1,13 @@
 """The servers the other tests stand on."""
 
+import os
 from pathlib import Path
 
 import asyncpg
 import nats
 import pytest
 
+from tests.support import postgres_server
 from tests.support.child import Child, ServerDied, free_port
 from tests.support.servers import NatsServer, PostgresServer, ValkeyServer
 from tests.support.valkey_server import valkey_binary
@@ -76,3 +78,17 @@ def test_a_server_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
 
 def test_free_ports_differ() -> None:
     assert free_port() != 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root must hand PostgreSQL to another user")
+async def test_postgres_starts_from_a_wheel_its_user_cannot_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a checkout below a directory only root may enter."""
+    monkeypatch.setattr(postgres_server, "_readable_by_all", lambda _: False)
+    with postgres_server.PostgresServer() as server:
+        assert "wheel" in str(server._bin)
+        connection = await asyncpg.connect(server.url("postgres"))
+        assert await connection.fetchval("select 1") == 1
+        await connection.close()
+    assert not server._home.exists()
