@@ -48,10 +48,16 @@ REF_PREFIX = "agentflow-object:"
 
 
 def is_value_ref(value: object) -> TypeGuard[ValueRef]:
-    """Whether `value` is a reference written by AgentFlow (users' own `$ref` keys are data)."""
+    """Whether `value` is a reference as AgentFlow writes them (users' own `$ref` keys are data).
+
+    Whoever sends a state can write one as well: the shape is all that may be relied on.
+    """
     return (
         isinstance(value, dict)
         and len(value) == 3
         and isinstance(ref := value.get("$ref"), str)
         and ref.startswith(REF_PREFIX)
+        and type(size := value.get("size")) is int
+        and size >= 0
+        and isinstance(value.get("type"), str)
     )

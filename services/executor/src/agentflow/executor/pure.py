@@ -4,7 +4,7 @@ from typing import Any
 
 from agentflow.bus.bus import utc_now
 from agentflow.bus.values import ValueStore
-from agentflow.contracts.errors import AgentflowError, NodeFailed
+from agentflow.contracts.errors import AgentflowError, DependencyDown, NodeFailed
 from agentflow.contracts.events import ExecutionStarted, NodeCompleted, NodeEvent
 from agentflow.contracts.events import NodeFailed as NodeFailedEvent
 from agentflow.contracts.ids import NodeId
@@ -40,6 +40,8 @@ async def run_here(
         )
     except NodeFailed as failure:
         error = failure.to_node_error(node.id, 1)
+    except DependencyDown:
+        raise  # says nothing about the node: whoever has the execution next decides it again
     except AgentflowError as failure:
         error = NodeError(
             code=failure.code, message=failure.message, node_id=node.id, hint=failure.hint
