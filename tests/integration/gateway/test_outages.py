@@ -2,7 +2,9 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -160,3 +162,30 @@ async def test_it_refuses_to_start_without_tables(nats_url: str, tmp_path: Path)
 async def _is_running(on: GatewayStage, execution_id: str) -> bool:
     answer = await on.client.get(f"/jobs/{execution_id}")
     return bool(answer.status_code == 200 and orjson.loads(answer.content)["status"] == "RUNNING")
+
+
+async def test_a_database_that_hangs_is_503_and_what_the_log_knows_is_answered(
+    nats_url: str, tmp_path: Path, postgres_url: str
+) -> None:
+    address = httpx.URL(postgres_url.replace("postgresql", "http"))
+    async with Proxy(address.host, address.port or 5432) as proxy:
+        through = postgres_url.replace(f":{address.port}/", f":{proxy.port}/")
+        limits: dict[str, Any] = {"database_timeout_seconds": 0.5, "key_cache_seconds": 0.01}
+        async with gateway_stage(nats_url, tmp_path, database_url=through, **limits) as on:
+            execution_id = (await on.execute()).json()["execution_id"]
+            assert (await on.client.get("/executions")).status_code == 200
+            proxy.stall()
+            job = await on.client.get(f"/jobs/{execution_id}")
+            assert (job.status_code, job.json()["status"]) == (200, "COMPLETED")
+            detail = await on.client.get(f"/executions/{execution_id}")
+            assert (detail.status_code, detail.json()["status"]) == (200, "COMPLETED")
+            assert (await on.execute()).json()["status"] == "success"
+            for path in ("/executions", "/executions/exec_unknown", "/jobs/exec_unknown"):
+                answer = await on.client.get(path)
+                assert (answer.status_code, answer.json()["code"]) == (503, "database_down"), path
+            proxy.flow()
+
+            async def back() -> bool:
+                return (await on.client.get("/executions")).status_code == 200
+
+            await eventually(back, timeout=30)

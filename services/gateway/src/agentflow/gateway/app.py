@@ -42,7 +42,11 @@ def create_app(
     settings = settings or GatewaySettings()
     bus_settings = bus_settings or BusSettings()
     bus = Bus(make_broker(bus_settings, SERVICE), bus_settings)
-    record = SqlRecord(storage_settings or StorageSettings(), settings.start_patience)
+    record = SqlRecord(
+        storage_settings or StorageSettings(),
+        patience=settings.start_patience,
+        timeout=settings.database_timeout_seconds,
+    )
     gateway = build(settings, bus, record, Measures(Metrics(SERVICE)))
     app = FastAPI(
         title="AgentFlow Core",

@@ -4,12 +4,17 @@ Every query takes the tenant. A database that is away raises DependencyDown, and
 by itself.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from agentflow.contracts.ids import ExecutionId, TenantId
 from agentflow.gateway.clock import utc_now
 from agentflow.gateway.key_cache import Verdict
 from agentflow.gateway.permissions import Principal, Role
 from agentflow.storage.api_keys import ApiKeys
 from agentflow.storage.engine import Database, open_database
+from agentflow.storage.errors import DatabaseDown
 from agentflow.storage.executions import ExecutionFilter, Executions
 from agentflow.storage.migrate import wait_for_schema
 from agentflow.storage.settings import StorageSettings
@@ -19,8 +24,9 @@ from agentflow.storage.views import ExecutionDetail, ExecutionSummary, Page
 class SqlRecord:
     """What history wrote and who may ask. Nothing connects before `open()`."""
 
-    def __init__(self, settings: StorageSettings, patience: float) -> None:
+    def __init__(self, settings: StorageSettings, *, patience: float, timeout: float) -> None:
         self._patience = patience
+        self._timeout = timeout
         self._database: Database = open_database(settings)
         self._executions = Executions(self._database)
         self._keys = ApiKeys(self._database, settings)
@@ -49,11 +55,13 @@ class SqlRecord:
 
     async def summary(self, tenant: TenantId, execution_id: str) -> ExecutionSummary | None:
         """Without states and nodes."""
-        return await self._executions.find(tenant, ExecutionId(execution_id))
+        async with self._patiently():
+            return await self._executions.find(tenant, ExecutionId(execution_id))
 
     async def detail(self, tenant: TenantId, execution_id: str) -> ExecutionDetail | None:
         """With states, nodes and attempts."""
-        return await self._executions.get(tenant, ExecutionId(execution_id))
+        async with self._patiently():
+            return await self._executions.get(tenant, ExecutionId(execution_id))
 
     async def page(
         self,
@@ -65,4 +73,14 @@ class SqlRecord:
         skip: int,
     ) -> Page[ExecutionSummary]:
         """Newest first; raises BadCursor."""
-        return await self._executions.list(tenant, where, limit=limit, cursor=cursor, skip=skip)
+        async with self._patiently():
+            return await self._executions.list(tenant, where, limit=limit, cursor=cursor, skip=skip)
+
+    @asynccontextmanager
+    async def _patiently(self) -> AsyncIterator[None]:
+        """A database that is silent is away: the caller gets its 503 and may come back."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError:
+            raise DatabaseDown(f"The database was silent for {self._timeout:g} s.") from None

@@ -66,6 +66,9 @@ class GatewaySettings(BaseSettings):
         ge=0,
         description="large values put into one response; beyond that references stay, bytes",
     )
+    database_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="a read unanswered by the database for so long is 503"
+    )
     start_patience: float = Field(
         default=30.0, ge=0, description="how long to wait for the database at the start, seconds"
     )
