@@ -3,6 +3,7 @@
 import structlog
 
 from agentflow.bus.bus import Bus, utc_now
+from agentflow.bus.commands import peek_reply, read_command, reply_subjects
 from agentflow.bus.delivery import Delivery
 from agentflow.bus.errors import WrongLastSequence
 from agentflow.bus.publisher import Expect
@@ -16,13 +17,7 @@ from agentflow.contracts.status import ExecutionStatus
 from agentflow.contracts.strict_json import JsonLimits
 from agentflow.executor.ending import result_of
 from agentflow.executor.errors import LostOwnership
-from agentflow.executor.intake import (
-    Order,
-    peek_reply,
-    read_command,
-    read_order,
-    reply_subjects,
-)
+from agentflow.executor.intake import Order, read_order
 from agentflow.executor.parts import Parts
 from agentflow.executor.run import ExecutionRun
 from agentflow.executor.running import Running
