@@ -6,6 +6,7 @@ import dataclasses
 import nats
 import pytest
 from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy
+from nats.js.errors import NoStreamResponseError
 
 from agentflow.bus import topology
 from agentflow.bus.broker import make_broker
@@ -16,6 +17,7 @@ from agentflow.bus.settings import BusSettings
 from agentflow.telemetry.settings import TelemetrySettings
 from tests.support.bus_rig import command, rig
 from tests.support.servers import free_port
+from tests.support.stage import stage
 
 
 async def test_apply_makes_all_that_status_and_check_want(nats_url: str) -> None:
@@ -142,3 +144,10 @@ async def test_without_a_server_the_address_is_named() -> None:
         async with asyncio.timeout(20):
             await bus.open()
     assert "NATS_URL" in (refused.value.hint or "")
+
+
+async def test_an_order_nobody_takes_is_refused_at_once(nats_url: str) -> None:
+    async with stage(nats_url) as on:
+        with pytest.raises(NoStreamResponseError):
+            await on.publish(f"{on.settings.prefix}.commands.acme.dance", b"{}")
+        await on.publish(f"{on.settings.prefix}.commands.acme.execute", b"{}")

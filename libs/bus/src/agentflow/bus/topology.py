@@ -39,6 +39,7 @@ OLDEST_SERVER = (2, 12)
 IDEMPOTENCY_SECONDS = 24 * 3600
 PROJECTOR_ACK_WAIT = 10.0
 """Seconds until a batch of a killed projector comes again; a living one renews its lease."""
+_COMMANDS = (ExecuteWorkflow, ValidateWorkflow, CancelExecution)
 _STREAM_FIELDS = (
     "subjects",
     "retention",
@@ -79,7 +80,12 @@ def streams(settings: BusSettings) -> list[StreamConfig]:
     audit = _stream(settings, "AUDIT", "audit", settings.audit_max_mib)
     dead = _stream(settings, "DEAD", "dead", settings.dead_max_mib)
     return [
-        dataclasses.replace(commands, retention=RetentionPolicy.WORK_QUEUE),
+        # Only the verbs somebody takes: an order nobody would ever hear is refused at once.
+        dataclasses.replace(
+            commands,
+            subjects=[order.pattern(root) for order in _COMMANDS],
+            retention=RetentionPolicy.WORK_QUEUE,
+        ),
         dataclasses.replace(
             tasks,
             retention=RetentionPolicy.WORK_QUEUE,
