@@ -111,3 +111,12 @@ async def test_a_broken_event_stream_is_taken_up_after_the_last_event() -> None:
     async with gateway:
         assert [event.data["n"] async for event in gateway.events("e")] == [1, 2]
     assert seen == [None, "1"]
+
+
+async def test_an_event_stream_that_never_comes_back_ends_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agentflow.cli.client.MAX_PAUSE_SECONDS", 0.0)
+    async with answering(*[httpx.ConnectError("refused")] * 20) as gateway:
+        with pytest.raises(Unreachable, match="keeps breaking"):
+            _ = [event async for event in gateway.events("e")]

@@ -1,5 +1,6 @@
 """Talks to a gateway: JSON in and out, server-sent events, problems turned into errors."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from agentflow.contracts.problem import Issue, Problem
 
 TIMEOUT_SECONDS = 30.0
 RECONNECTS = 20
+FIRST_PAUSE_SECONDS = 0.05
+MAX_PAUSE_SECONDS = 2.0
 API = "/api/v1"
 
 
@@ -80,12 +83,16 @@ class Gateway:
         A cut connection is taken up again after the last event seen.
         """
         last: str | None = None
-        for _ in range(RECONNECTS):
+        failures = 0
+        while failures < RECONNECTS:
             try:
                 async for event in self._stream(f"/executions/{execution_id}/events", last):
-                    last = event.id or last
+                    last, failures = event.id or last, 0
                     yield event
             except httpx.TransportError:
+                # A gateway that restarts is back within seconds; the last event seen is kept.
+                await asyncio.sleep(min(MAX_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**failures))
+                failures += 1
                 continue
             return
         raise Unreachable(f"The event stream of {execution_id} keeps breaking.", hint=HINT)
