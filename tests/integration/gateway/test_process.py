@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.gateway_stage import GatewayStage, gateway_stage, hello
 from tests.support.servers import free_port
@@ -31,7 +32,10 @@ async def started(on: GatewayStage, port: int, **more: str) -> asyncio.subproces
     )
 
 
-async def is_ready(client: httpx.AsyncClient) -> bool:
+async def is_ready(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> bool:
+    if process.returncode is not None:
+        told = await process.stderr.read() if process.stderr else b""
+        pytest.fail(f"exit {process.returncode}: {told.decode()[-2000:]}")
     try:
         return (await client.get("/health/ready")).status_code == 200
     except httpx.TransportError:
@@ -48,7 +52,7 @@ async def test_sigterm_ends_streams_and_waits_and_exits_0(nats_url: str, tmp_pat
             timeout=60,
             trust_env=False,
         ) as client:
-            await eventually(lambda: is_ready(client), timeout=30)
+            await eventually(lambda: is_ready(client, process), timeout=30)
             body = {"workflow": hello("hang"), "wait": 300}
             waiting = asyncio.create_task(client.post("/workflows/execute", json=body))
             await eventually(lambda: on.fleet.executed)
