@@ -19,11 +19,15 @@ from agentflow.bus.delivery import IN_PROGRESS, Delivery
 from agentflow.bus.headers import SCHEMA
 from agentflow.bus.publisher import MSG_ID
 from agentflow.contracts.audits import DeadLetter
+from agentflow.contracts.errors import DependencyDown
 
 _EXPIRES = 30.0
 _HEARTBEAT = 5.0
 MAX_HANDLER_FAILURES = 10
 """Deliveries after which a message whose handler keeps raising is put aside."""
+
+PASSING = (DependencyDown, NatsError, TimeoutError, OSError)
+"""What says nothing about the message: it is tried again for as long as it takes."""
 
 Deliver = Callable[[Delivery], None]
 
@@ -217,7 +221,7 @@ class PullLoop:
             deliveries=delivery.deliveries,
             error=f"{type(error).__name__}: {error}",
         )
-        if delivery.deliveries >= MAX_HANDLER_FAILURES:
+        if delivery.deliveries >= MAX_HANDLER_FAILURES and not isinstance(error, PASSING):
             with contextlib.suppress(Exception):
                 await delivery.dead_letter("handler_failed", f"{type(error).__name__}: {error}")
         await delivery.nak(delay=backoff(delivery.deliveries))

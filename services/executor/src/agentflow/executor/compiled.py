@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from agentflow.bus.definitions import Definitions
 from agentflow.contracts.commands import ExecuteWorkflow
@@ -44,9 +45,14 @@ class Compiler:
         self._keep = keep
         self._known: OrderedDict[str, CompiledWorkflow] = OrderedDict()
 
-    async def for_command(self, command: ExecuteWorkflow) -> CompiledWorkflow:
-        """The compiled workflow; raises UnknownWorkflow or InvalidSpec with all issues."""
-        document, version = await self._document(command)
+    async def for_command(
+        self, command: ExecuteWorkflow, version: int | None = None
+    ) -> CompiledWorkflow:
+        """The compiled workflow; raises UnknownWorkflow or InvalidSpec with all issues.
+
+        `version` is the stored one to take where the command names none.
+        """
+        document, version = await self._document(command, version)
         key = _key(command.tenant, document, version)
         known = self._known.get(key)
         if known is not None:
@@ -60,16 +66,17 @@ class Compiler:
                 self._known.popitem(last=False)
         return compiled
 
-    async def _document(self, command: ExecuteWorkflow) -> tuple[Any, int | None]:
+    async def _document(
+        self, command: ExecuteWorkflow, version: int | None
+    ) -> tuple[Any, int | None]:
         if command.workflow is not None:
             return command.workflow, None
         workflow_id = command.workflow_id or ""
-        found = await self._definitions.get_workflow(
-            command.tenant, workflow_id, command.workflow_version
-        )
+        wanted = command.workflow_version or version
+        found = await self._definitions.get_workflow(command.tenant, workflow_id, wanted)
         if found is None:
-            version = f" version {command.workflow_version}" if command.workflow_version else ""
-            raise UnknownWorkflow(f"No workflow {workflow_id!r}{version} is stored.")
+            named = f" version {wanted}" if wanted else ""
+            raise UnknownWorkflow(f"No workflow {workflow_id!r}{named} is stored.")
         return found
 
     async def _compile(
@@ -89,7 +96,10 @@ class Compiler:
         for source_id in _missing_sources(document):
             stored = await self._definitions.get_source(tenant, source_id)
             if stored is not None:
-                found[source_id] = Source.model_validate(stored)
+                try:
+                    found[source_id] = Source.model_validate(stored)
+                except ValidationError:
+                    raise InvalidSpec(f"The stored source {source_id!r} is not valid.") from None
         return found
 
 

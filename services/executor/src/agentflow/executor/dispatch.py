@@ -83,9 +83,7 @@ class Dispatcher:
             self.doubtful.discard(event.node_id)
 
     async def withdraw(self) -> None:
-        """Take back the tasks nobody has begun or that are being cut; best effort."""
-        if not self.outstanding:
-            return
+        """Take back the tasks nobody has begun or that are being cut; raises when it cannot."""
         subject = f"{self._bus.prefix}.tasks.*.{self._tenant}.{self._execution_id}.*"
         stream = f"{self._bus.prefix}_TASKS"
         await self._bus.nc.jetstream().purge_stream(stream, subject=subject)

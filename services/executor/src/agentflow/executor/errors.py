@@ -2,6 +2,7 @@
 
 AgentflowError
 ├── LostOwnership    another executor has the execution; this one stops touching it
+├── ExecutionIdTaken the id belongs to an execution of another workflow    409
 └── UnknownWorkflow  the command names a workflow nobody stored           404
 """
 
@@ -21,3 +22,10 @@ class UnknownWorkflow(BadInput):
 
     code: ClassVar[str] = "workflow_not_found"
     status: ClassVar[int] = 404
+
+
+class ExecutionIdTaken(BadInput):
+    """An execution of another workflow has this id."""
+
+    code: ClassVar[str] = "execution_id_taken"
+    status: ClassVar[int] = 409

@@ -33,6 +33,7 @@ from agentflow.contracts.problem import NodeError
 from agentflow.contracts.state import ValueRef
 from agentflow.contracts.status import ExecutionStatus
 from agentflow.engine.fold import final_state, visible_state
+from agentflow.engine.plan_parts import PlanNode
 from agentflow.engine.walk import decide, resume, start
 from agentflow.engine.walk.effects import (
     DispatchNode,
@@ -48,7 +49,7 @@ from agentflow.executor.beginning import cancelled_before_start, is_fenced, read
 from agentflow.executor.compiled import CompiledWorkflow
 from agentflow.executor.dispatch import Dispatcher
 from agentflow.executor.ending import ended_event
-from agentflow.executor.errors import LostOwnership
+from agentflow.executor.errors import ExecutionIdTaken, LostOwnership
 from agentflow.executor.fitting import fit
 from agentflow.executor.intake import Order
 from agentflow.executor.journal import Journal
@@ -70,8 +71,10 @@ class ExecutionRun:
         compiled: CompiledWorkflow,
         owner: str,
         headers: dict[str, str],
+        first: bool,
     ) -> None:
         tenant = order.command.tenant
+        self._first = first
         self._parts = parts
         self._order = order
         self._compiled = compiled
@@ -159,8 +162,11 @@ class ExecutionRun:
         log = await read_log(self._parts.bus, self._order)
         self._sequence = log.last_sequence
         self._journal.fence_sequence = log.fence_sequence
+        if self._first and log.started is not None:
+            self._check_same(log.started)
         if log.ended is not None:
             self._ended = log.ended
+            await self._dispatcher.withdraw()
             return
         if log.started is None:
             self._started = await started_event(
@@ -188,6 +194,15 @@ class ExecutionRun:
         self._parts.measures.resumed.inc()
         self._log.info("execution.resumed", events=len(log.events))
         await self._apply(resume(self._state))
+
+    def _check_same(self, started: ExecutionStarted) -> None:
+        """A command that is new to us found its execution begun: is it the same order?"""
+        if started.definition_hash != self._compiled.plan.definition_hash:
+            raise ExecutionIdTaken(
+                f"The execution {started.execution_id!r} is one of another workflow, "
+                f"{started.workflow_name!r}.",
+                hint="Leave `execution_id` out, or choose one that was never used.",
+            )
 
     async def _next(self) -> None:
         message = await self._feed.get()
@@ -268,14 +283,7 @@ class ExecutionRun:
         try:
             await self._dispatcher.dispatch(node, seen, self._started.deadline)
         except PayloadTooLarge as error:
-            failed = NodeFailed(
-                tenant=self._started.tenant,
-                execution_id=self._started.execution_id,
-                occurred_at=utc_now(),
-                node_id=node.id,
-                node_type=node.node.kind,
-                error=NodeError(code=error.code, message=error.message, node_id=node.id),
-            )
+            failed = self._too_large(node, error)
             await self._journal.node(failed)
             return self._fold(failed)
         self._parts.measures.dispatched.labels(type=node.node.kind).inc()
@@ -287,9 +295,23 @@ class ExecutionRun:
         event = await run_here(
             node.node, seen, self._started, self._parts.values, self._parts.executor_id
         )
-        await self._journal.node(event)
+        try:
+            await self._journal.node(event)
+        except PayloadTooLarge as error:
+            event = self._too_large(node, error)
+            await self._journal.node(event)
         self._parts.measures.decided.labels(type=node.node.kind).inc()
         return self._fold(event)
+
+    def _too_large(self, node: PlanNode, error: PayloadTooLarge) -> NodeFailed:
+        return NodeFailed(
+            tenant=self._started.tenant,
+            execution_id=self._started.execution_id,
+            occurred_at=utc_now(),
+            node_id=node.id,
+            node_type=node.node.kind,
+            error=NodeError(code=error.code, message=error.message, node_id=node.id),
+        )
 
     async def _record_skipped(self, effect: RecordSkipped) -> None:
         node = self._compiled.plan.node(effect.node_id).node
@@ -322,13 +344,7 @@ class ExecutionRun:
         error = finish.error
         if finish.status is ExecutionStatus.TIMED_OUT:
             error = await blame_missing_worker(self._parts, self._dispatcher, error)
-        state = await fit(
-            final_state(self._state),
-            self._parts.values,
-            self._started.tenant,
-            self._started.execution_id,
-        )
-        ended = ended_event(self._started, finish.status, state, utc_now(), error)
+        ended = await self._told(finish.status, error)
         while True:
             try:
                 await self._journal.fenced(ended, self._owner)
@@ -337,10 +353,33 @@ class ExecutionRun:
                 await self._look()
                 if self._ended is not None:
                     return self._ended
+            except PayloadTooLarge as too_large:
+                ended = self._without_state(finish.status, too_large)
             else:
                 break
-        await self._dispatcher.withdraw()
+        if self._dispatcher.outstanding:
+            await self._dispatcher.withdraw()
         return ended
+
+    async def _told(self, status: ExecutionStatus, error: NodeError | None) -> ExecutionEnded:
+        started = self._started
+        state = final_state(self._state)
+        try:
+            fitted = await fit(state, self._parts.values, started.tenant, started.execution_id)
+        except PayloadTooLarge as too_large:
+            return self._without_state(status, too_large)
+        return ended_event(started, status, fitted, utc_now(), error)
+
+    def _without_state(self, status: ExecutionStatus, why: PayloadTooLarge) -> ExecutionEnded:
+        """The end of an execution whose final state no message can hold."""
+        if status is ExecutionStatus.COMPLETED:
+            status = ExecutionStatus.FAILED
+        error = NodeError(
+            code=why.code,
+            message=f"The final state cannot be told: {why.message}",
+            hint="The outputs of the nodes are in the log of the execution.",
+        )
+        return ended_event(self._started, status, {}, utc_now(), error)
 
 
 class _Timer:
