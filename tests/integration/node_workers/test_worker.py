@@ -164,7 +164,7 @@ async def test_a_node_over_its_timeout_is_cut_and_named(scene: Stage, model: Ope
     assert "0.4 seconds" in result["error"]["message"]
     assert len(await events_of(scene, asked, NodeTimedOut)) == 1
     assert len(await events_of(scene, asked, NodeStarted)) == 1
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
 
 
 async def test_a_timeout_is_tried_again_only_when_the_policy_names_it(
@@ -189,7 +189,7 @@ async def test_cancel_closes_the_providers_connection_within_two_seconds(
     asked = await scene.execute(llm_workflow(model), {"user_input": "hi"})
     await eventually(lambda: model.requests)
     await scene.cancel(asked.execution_id)
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
     assert (await asked.result())["status"] == "CANCELLED"
     await eventually(lambda: events_of(scene, asked, NodeCancelled))
     await scene.idle()
@@ -202,7 +202,7 @@ async def test_the_executions_deadline_ends_the_running_node(
     model.script.append(hanging())
     asked = await scene.execute(llm_workflow(model), {"user_input": "hi"}, timeout_seconds=0.5)
     assert (await asked.result())["status"] == "TIMED_OUT"
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
     assert await events_of(scene, asked, NodeTimedOut) == []
     await scene.idle()
 

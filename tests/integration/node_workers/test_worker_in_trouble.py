@@ -89,7 +89,7 @@ async def test_a_cancel_that_the_feed_missed_is_found_in_the_log(
     await asyncio.sleep(0.3)
     assert model.disconnects == 0
     await app.bus.broker.hooks.reconnected()
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
 
 
 async def test_a_task_of_an_execution_that_has_ended_is_dropped(

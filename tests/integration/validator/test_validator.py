@@ -58,7 +58,7 @@ class Asking:
         if isinstance(payload, dict):
             payload = orjson.dumps(payload if in_header else {**payload, "reply_to": inbox})
         await self.js.publish(f"{self.prefix}.commands.{tenant}.validate", payload, headers=headers)
-        found: Json = orjson.loads((await answers.next_msg(timeout=10)).data)
+        found: Json = orjson.loads((await answers.next_msg(timeout=60)).data)
         return found
 
     async def left(self, stream: str) -> int:

@@ -294,13 +294,13 @@ async def test_a_slow_server_is_cut_and_its_connection_closed(runner: NodeRunner
     async with HttpServer(silent) as web:
         error = await failure(runner, node("api", timeout=0.2), origin(web))
         assert (error.error_code, error.retryable) == ("timeout", True)
-        await eventually(lambda: web.disconnects == 1, timeout=2)
+        await eventually(lambda: web.disconnects == 1)
         running = asyncio.create_task(run(runner, node("api"), origin(web)))
         await eventually(lambda: len(web.requests) == 2)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        await eventually(lambda: web.disconnects == 2, timeout=2)
+        await eventually(lambda: web.disconnects == 2)
 
 
 @pytest.mark.parametrize(

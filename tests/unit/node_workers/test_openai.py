@@ -211,7 +211,7 @@ async def test_cancelling_the_node_closes_the_providers_connection_at_once(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
 
 
 @pytest.mark.parametrize("behaviour", [hanging(), dripping(0.02)], ids=["silent", "slow drip"])
@@ -223,7 +223,7 @@ async def test_a_node_over_its_timeout_is_cut_with_its_connection(
     assert (error.error_code, error.retryable) == ("timeout", False)
     assert "'n'" in error.message
     assert "0.3 seconds" in error.message
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
 
 
 async def test_the_timeout_of_the_source_is_one_that_may_pass(
@@ -232,7 +232,7 @@ async def test_the_timeout_of_the_source_is_one_that_may_pass(
     model.script.append(dripping(0.02))
     error = await failure(runner, node("llm", prompt="x"), origin(model, timeout=0.2))
     assert (error.error_code, error.retryable) == ("timeout", True)
-    await eventually(lambda: model.disconnects == 1, timeout=2)
+    await eventually(lambda: model.disconnects == 1)
 
 
 async def test_a_server_that_is_not_there_is_a_network_failure(runner: NodeRunner) -> None:

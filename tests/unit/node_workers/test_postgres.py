@@ -240,7 +240,7 @@ async def test_cancelling_stops_the_query_in_the_server(pg: NodeRunner, admin: A
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await eventually(lambda: _is_quiet(admin), timeout=2)
+    await eventually(lambda: _is_quiet(admin))
     assert (await run(pg, node("db", query="SELECT 1 AS a"), origin())).output == [{"a": 1}]
 
 
