@@ -94,6 +94,7 @@ class BatchLoop:
     async def _ask(self) -> None:
         if self._requests.silent:
             self._requests.forget()
+        await self._requests.renew()
         # Up to two batches are on their way, so that the next is here when this one is done.
         free = 2 * self._max_batch - len(self._waiting) - self._requests.requested
         if free >= self._max_batch:

@@ -23,6 +23,7 @@ from agentflow.contracts.errors import DependencyDown
 
 _EXPIRES = 30.0
 _HEARTBEAT = 5.0
+_SOON = 0.005
 MAX_HANDLER_FAILURES = 10
 """Deliveries after which a message whose handler keeps raising is put aside."""
 
@@ -42,9 +43,10 @@ class PullRequests:
         self.prefix = prefix
         self._nc = nc
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
-        self._inbox = nc.new_inbox()
+        self._inbox = ""
         self._on_delivery = on_delivery
         self._requested = 0
+        self._void = False
         self._subscription: Subscription | None = None
         self._heard_at = 0.0
         self._loop = asyncio.get_running_loop()
@@ -56,7 +58,27 @@ class PullRequests:
         return self._requested
 
     async def start(self) -> None:
-        self._subscription = await self._nc.subscribe(self._inbox, cb=self._on_message)
+        self._inbox = inbox = self._nc.new_inbox()
+
+        async def on_message(msg: Msg) -> None:
+            self._on_message(msg, current=inbox == self._inbox)
+
+        self._subscription = await self._nc.subscribe(inbox, cb=on_message)
+
+    async def renew(self) -> None:
+        """After `forget`: hear nothing more of the old requests, which the server may still hold.
+
+        It keeps them over a short cut of the connection; asked again on the same inbox it
+        would send both what was asked before and what is asked now.
+        """
+        if not self._void or not self._nc.is_connected:
+            return
+        self._void = False
+        old = self._subscription
+        await self.start()
+        if old is not None:
+            with contextlib.suppress(NatsError, asyncio.TimeoutError):
+                await old.drain()  # type: ignore[no-untyped-call]  # nats-py
 
     async def ask(self, batch: int) -> None:
         """Ask for up to `batch` messages as they come."""
@@ -72,6 +94,7 @@ class PullRequests:
     def forget(self) -> None:
         """All open requests are void (reconnect, silence)."""
         self._requested = 0
+        self._void = True
 
     @property
     def silent(self) -> bool:
@@ -100,11 +123,14 @@ class PullRequests:
             headers={MSG_ID: msg_id, SCHEMA: letter.schema_name()},
         )
 
-    async def _on_message(self, msg: Msg) -> None:
+    def _on_message(self, msg: Msg, *, current: bool) -> None:
         self._heard_at = self._loop.time()
         if msg.reply and msg.reply.startswith("$JS.ACK"):
-            self._requested = max(0, self._requested - 1)
+            if current:
+                self._requested = max(0, self._requested - 1)
             self._on_delivery(Delivery(self, msg, self._heard_at))
+            return
+        if not current:
             return
         headers = msg.headers or {}
         status = headers.get("Status", "503")
@@ -140,6 +166,7 @@ class PullLoop:
         self._running: dict[asyncio.Task[None], Delivery] = {}
         self._stopping = False
         self._wake = asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._log = structlog.get_logger().bind(stream=stream, durable=durable)
 
@@ -167,6 +194,8 @@ class PullLoop:
             return
         self._stopping = True
         self._tasks[0].cancel()
+        if self._soon is not None:
+            self._soon.cancel()
         await self._requests.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=grace)
@@ -188,12 +217,29 @@ class PullLoop:
             task = asyncio.create_task(self._handle(delivery))
         self._running[task] = delivery
         task.add_done_callback(self._ended)
+        self._free_slots_wake()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
-        # Asking again for every single freed slot would double the traffic.
-        if len(self._running) + self._requests.requested <= self._slots - self._refill:
+        self._free_slots_wake()
+
+    def _free_slots_wake(self) -> None:
+        """Asking again for every single freed slot would double the traffic: many at once, or
+        in a moment when nothing is asked for at all."""
+        free = self._free
+        if free >= self._refill:
             self._wake.set()
+        elif free > 0 and not self._requests.requested and self._soon is None:
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_later(_SOON, self._wake_now)
+
+    def _wake_now(self) -> None:
+        self._soon = None
+        self._wake.set()
+
+    @property
+    def _free(self) -> int:
+        return self._slots - len(self._running) - self._requests.requested
 
     @property
     def _refill(self) -> int:
@@ -230,7 +276,8 @@ class PullLoop:
         while True:
             if self._requests.silent:
                 self._requests.forget()
-            free = self._slots - len(self._running) - self._requests.requested
+            await self._requests.renew()
+            free = self._free
             if free >= (1 if not self._requests.requested else self._refill):
                 with contextlib.suppress(NatsError):
                     await self._requests.ask(free)
