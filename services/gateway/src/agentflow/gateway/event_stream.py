@@ -8,7 +8,6 @@ client slows only its own reader.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import orjson
 from nats.errors import Error as NatsError
@@ -27,6 +26,7 @@ _RETRY = b"retry: 1000\n\n"
 _AHEAD = 64
 """Events read ahead of a client."""
 _READ_AGAIN = 1.0
+_CANCEL_AGAIN = 0.1
 
 
 class EventStreams:
@@ -111,19 +111,18 @@ class _Reading:
         self._execution_id = execution_id
         self._after = after
         self._ahead: asyncio.Queue[StoredMessage | None] = asyncio.Queue(_AHEAD)
-        self._reader: asyncio.Task[None] | None = None
+        self._readers: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
         """Read on behind the last event given; a reader that may have lost its way goes."""
-        if self._reader is not None:
-            self._reader.cancel()
-        self._reader = asyncio.create_task(self._read())
+        old = set(self._readers)
+        reader = asyncio.create_task(self._read_instead_of(old))
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
 
     async def end(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reader
+        """No reader is left when this returns, or soon after when the caller is cancelled."""
+        await asyncio.shield(asyncio.create_task(_ended(set(self._readers))))
 
     async def next(self) -> StoredMessage | None:
         return await self._ahead.get()
@@ -133,7 +132,8 @@ class _Reading:
         if not self._ahead.full():
             self._ahead.put_nowait(message)
 
-    async def _read(self) -> None:
+    async def _read_instead_of(self, old: set[asyncio.Task[None]]) -> None:
+        await _ended(old)
         while True:
             try:
                 async for message in self._bus.follow(
@@ -144,6 +144,16 @@ class _Reading:
                         self._after = message.sequence
             except (NatsError, OSError, TimeoutError):
                 await asyncio.sleep(_READ_AGAIN)
+
+
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel until they are done: `asyncio.wait_for`, which nats-py waits with, loses a
+    cancellation that meets its result (fixed in Python 3.12)."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN)
 
 
 def frame(message: StoredMessage) -> bytes | None:
