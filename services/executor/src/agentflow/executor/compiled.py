@@ -7,6 +7,7 @@ with, whatever is stored under the workflow's id later.
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -35,6 +36,11 @@ class CompiledWorkflow:
     sources: dict[str, Source]
     workflow_id: str | None = None
     version: int | None = None
+
+    @cached_property
+    def first_counts(self) -> bool:
+        """Whether a join takes whoever is first in the log."""
+        return any(node.any_join for node in self.plan.nodes)
 
 
 class Compiler:

@@ -31,12 +31,17 @@ class Journal:
 
     async def node(self, event: NodeEvent) -> None:
         """Write a node's event; it is stored in order, but not waited for."""
-        verb = type(event).__name__
-        msg_id = f"{self._id}.{event.node_id}.{verb}"
+        msg_id = self._msg_id(event)
         self._own.add(msg_id)
         future = await self._bus.send(event, msg_id=msg_id, timeout=60, headers=self._headers)
         self._unanswered.add(future)
         future.add_done_callback(self._answered)
+
+    async def stored(self, event: NodeEvent) -> None:
+        """Write a node's event and wait for it; it is heard like everybody else's."""
+        await self._bus.publish(
+            event, msg_id=self._msg_id(event), timeout=60, headers=self._headers
+        )
 
     async def fenced(self, event: Event, owner: str) -> None:
         """Write an execution-level event, if none was written behind the last one known.
@@ -56,6 +61,9 @@ class Journal:
         """Wait until everything written is stored; raises what went wrong."""
         while self._unanswered:
             await asyncio.gather(*self._unanswered)
+
+    def _msg_id(self, event: NodeEvent) -> str:
+        return f"{self._id}.{event.node_id}.{type(event).__name__}"
 
     def _answered(self, future: asyncio.Future[int]) -> None:
         if not future.cancelled() and future.exception() is None:

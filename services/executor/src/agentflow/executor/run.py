@@ -283,9 +283,7 @@ class ExecutionRun:
         try:
             await self._dispatcher.dispatch(node, seen, self._started.deadline)
         except PayloadTooLarge as error:
-            failed = self._too_large(node, error)
-            await self._journal.node(failed)
-            return self._fold(failed)
+            return await self._record(self._too_large(node, error))
         self._parts.measures.dispatched.labels(type=node.node.kind).inc()
         return ()
 
@@ -295,12 +293,22 @@ class ExecutionRun:
         event = await run_here(
             node.node, seen, self._started, self._parts.values, self._parts.executor_id
         )
-        try:
-            await self._journal.node(event)
-        except PayloadTooLarge as error:
-            event = self._too_large(node, error)
-            await self._journal.node(event)
         self._parts.measures.decided.labels(type=node.node.kind).inc()
+        try:
+            return await self._record(event)
+        except PayloadTooLarge as error:
+            return await self._record(self._too_large(node, error))
+
+    async def _record(self, event: NodeEvent) -> Iterable[Effect]:
+        """Write what was decided here and fold it.
+
+        Where a join takes whoever is first in the log, the log has to say who that is: the
+        event is folded when it is heard, behind what was stored before it.
+        """
+        if self._compiled.first_counts:
+            await self._journal.stored(event)
+            return ()
+        await self._journal.node(event)
         return self._fold(event)
 
     def _too_large(self, node: PlanNode, error: PayloadTooLarge) -> NodeFailed:
