@@ -5,6 +5,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 SOURCES := libs services cli tests
+# Test processes beside each other; a file stays in one of them, with the servers it shares.
+JOBS ?= 2
 # Gates that share nothing run beside each other, all of them (-k) so that one run tells everything;
 # their output stays in one piece where make can (-O).
 PARALLEL := $(MAKE) --no-print-directory -k -j2 $(if $(filter output-sync,$(.FEATURES)),-O)
@@ -60,7 +62,7 @@ pytest: setup ## All tests, no coverage; ARGS="-k name" to choose
 # The gates per room speak only when they fail, so that pytest's summary is the last line.
 coverage:
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report= $(ARGS)
 	@scripts/coverage-gates
 
 bench: ## Measure throughput and latency of the split stack on this machine
