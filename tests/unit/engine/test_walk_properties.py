@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from agentflow.contracts.events import NodeCompleted
-from agentflow.contracts.status import ExecutionStatus
+from agentflow.contracts.status import ExecutionStatus, NodeStatus
 from agentflow.engine import walk
 from agentflow.engine.fold import final_state, visible_state
 from agentflow.engine.walk import WalkState
@@ -202,9 +202,17 @@ def with_loads(state: WalkState, fleet: Fleet) -> WalkState:
 
 
 def snapshot(state: WalkState) -> tuple[Any, ...]:
-    """Everything people see of a walk."""
+    """Everything people see of a walk.
+
+    Whether a node that never ran had been sent out before a failure ended the execution is not
+    in the log: PENDING and CANCELLED are one here.
+    """
     seen = {node.id: state.seen_by(node.index) for node in state.plan.nodes}
-    return state.finish, state.summary(), final_state(state), bytes(state.taken), seen
+    statuses = {
+        node_id: NodeStatus.PENDING if status is NodeStatus.CANCELLED else status
+        for node_id, status in state.summary().items()
+    }
+    return state.finish, statuses, final_state(state), bytes(state.taken), seen
 
 
 def depends_on_order(fleet: Fleet) -> bool:
