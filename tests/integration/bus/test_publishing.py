@@ -1,10 +1,13 @@
 """A publish ends in one of three: stored at a sequence, refused for a reason, unknown."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from nats.errors import ConnectionClosedError, ConnectionDrainingError, MaxPayloadError
 
-from agentflow.bus.errors import AlreadyOutstanding, StreamFull, WrongLastSequence
+from agentflow.bus import publisher
+from agentflow.bus.errors import AlreadyOutstanding, BusDown, StreamFull, WrongLastSequence
 from agentflow.bus.publisher import Expect
 from agentflow.contracts.errors import OutcomeUnknown, PayloadTooLarge
 from tests.support.bus_rig import command, completed, rig, task
@@ -203,3 +206,38 @@ async def test_a_broker_that_is_away_does_not_keep_a_service_from_stopping(
         await bus.broker.stop()
         await bus.broker.stop()
         nats_server.start()
+
+
+@pytest.mark.parametrize(
+    "error", [MaxPayloadError(), ConnectionDrainingError(), ConnectionClosedError()]
+)
+async def test_a_message_that_cannot_be_sent_again_does_not_stop_the_others(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The ticker that repeats and times out serves all; one refusal by the client killed it."""
+    monkeypatch.setattr(publisher, "RESEND_AFTER", 0.3)
+    async with rig(nats_url) as on:
+        bus = await on.bus()
+        real = bus.nc.publish
+
+        async def lose(subject: str, payload: bytes = b"", **more: Any) -> None:
+            if subject.endswith("execute"):
+                return
+            await real(subject, payload, **more)
+
+        async def refuse(subject: str, payload: bytes = b"", **more: Any) -> None:
+            if subject.endswith("execute"):
+                raise error
+            await real(subject, payload, **more)
+
+        monkeypatch.setattr(bus.nc, "publish", lose)
+        lost = await bus.send(command(1), timeout=5)
+        silent = await bus.send(command(2), timeout=0.8, resend=False)
+        monkeypatch.setattr(bus.nc, "publish", refuse)
+        async with asyncio.timeout(20):
+            with pytest.raises((BusDown, PayloadTooLarge)):
+                await lost
+            with pytest.raises(OutcomeUnknown):
+                await silent
+        monkeypatch.setattr(bus.nc, "publish", real)
+        assert await bus.publish(command(3)) > 0

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, NoServersError, OutboundBufferLimitError
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError, OutboundBufferLimitError
 from nats.js.errors import NotFoundError
 
 from agentflow.bus.errors import (
@@ -140,11 +141,15 @@ class Publisher:
                 reply=f"{self._inbox}.{token}",
                 headers=pending.headers,
             )
-        except (ConnectionClosedError, NoServersError) as error:
-            self._fail(token, BusDown(f"Not connected to the bus: {error}"))
         except OutboundBufferLimitError:
             # The buffer for the time without a connection is full: try at the next tick.
             pending.sent_at = 0.0
+        except MaxPayloadError as error:
+            # The server we are connected to now takes less than the one before.
+            self._fail(token, PayloadTooLarge(f"The bus takes no such message: {error}"))
+        except NatsError as error:
+            # Closed, or about to be. Nobody else's message may suffer: the ticker lives on.
+            self._fail(token, BusDown(f"Not connected to the bus: {error}"))
 
     async def _on_answer(self, msg: Msg) -> None:
         token = msg.subject.rpartition(".")[2]
@@ -172,11 +177,13 @@ class Publisher:
         self._fail(token, _refusal(code, str(error.get("description", "")), pending.subject))
 
     async def _look_for_own(self, token: str, pending: _Pending) -> None:
-        stream = await self._js.find_stream_name_by_subject(pending.subject)
         try:
+            stream = await self._js.find_stream_name_by_subject(pending.subject)
             last = await self._js.get_last_msg(stream, pending.subject)
         except NotFoundError:
             last = None
+        except (NatsError, TimeoutError):
+            return  # no answer: the ticker repeats the message, and with it this look
         own = pending.headers[MSG_ID]
         if last is not None and last.seq and (last.headers or {}).get(MSG_ID) == own:
             self._resolve(token, last.seq)
