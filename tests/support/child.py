@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 START_TIMEOUT = 20.0
 _PR_SET_PDEATHSIG = 1
 
@@ -104,8 +106,16 @@ class Child:
             self._process.wait(10)
 
     def pause(self) -> None:
-        """SIGSTOP: alive for the kernel, dead for everybody who talks to it."""
+        """SIGSTOP: alive for the kernel, dead for everybody who talks to it.
+
+        Returns once it has stopped: a process of many threads may still answer for a moment.
+        """
         os.kill(self.pid, signal.SIGSTOP)
+        process = psutil.Process(self.pid)
+        for _ in range(200):
+            if process.status() == psutil.STATUS_STOPPED:
+                return
+            time.sleep(0.005)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

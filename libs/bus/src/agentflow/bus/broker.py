@@ -4,6 +4,7 @@ The hooks let the bus know of a reconnect or a slow consumer (re-read the log) a
 process when the connection is closed for good, instead of spinning on a dead one.
 """
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from nats.errors import (
     ConnectionReconnectingError,
     SlowConsumerError,
 )
+from nats.errors import Error as NatsError
 
 from agentflow.bus.settings import BusSettings
 
@@ -89,7 +91,9 @@ class HookedBroker(NatsBroker):
         except (ConnectionReconnectingError, ConnectionClosedError):
             connection, self._connection = self._connection, None
             if connection is not None:
-                await connection.close()
+                # What is left to write has no reader: the client says so only on closing.
+                with contextlib.suppress(NatsError, OSError):
+                    await connection.close()
             self.config.disconnect()
 
 
