@@ -6,6 +6,7 @@ picture in README cannot show a road that is not there, nor leave one out.
 """
 
 import ast
+import gc
 import importlib
 import importlib.util
 from collections.abc import Iterator
@@ -68,7 +69,18 @@ def _sources(service: str) -> Iterator[ast.Module]:
     package = importlib.util.find_spec(f"agentflow.{service.replace('-', '_')}")
     for folder in (package.submodule_search_locations or ()) if package else ():
         for path in sorted(Path(folder).rglob("*.py")):
-            yield ast.parse(path.read_text(encoding="utf-8"))
+            yield _parsed(path.read_text(encoding="utf-8"))
+
+
+def _parsed(source: str) -> ast.Module:
+    """`ast.parse` without a garbage collection in it, which CPython 3.11 may trip over."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return ast.parse(source)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _name(node: ast.expr) -> str:

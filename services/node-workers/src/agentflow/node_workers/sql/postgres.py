@@ -7,6 +7,7 @@ the password is given, even when it is empty.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -62,8 +63,15 @@ class PostgresDatabase:
             return await _read(connection, gated, values, query)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise _failure(error, query) from None
+        except asyncpg.InternalClientError:
+            # What the client says when the server goes in the middle of a protocol step.
+            raise NodeFailed(
+                "network", "The connection to PostgreSQL was lost.", retryable=True
+            ) from None
         finally:
-            await asyncio.shield(self._release(connection))
+            # A lost connection may not hide the reason behind the failure to give it back.
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await asyncio.shield(self._release(connection))
 
     async def aclose(self) -> None:
         if self._pool is not None:
